@@ -1,0 +1,26 @@
+/*
+ * settings.h
+ *		The extension's configuration parameters (all named censync.*).
+ */
+#ifndef CS_SETTINGS_H
+#define CS_SETTINGS_H
+
+/* Hosts and networks an HTTP source may reach; owned by the GUC machinery. */
+extern char *cs_allowed_hosts;
+
+/* Largest body, in MB, that one response may have after decompression. */
+extern int cs_max_response_size_mb;
+
+/* Largest single record, in MB; bounds what a decoder holds in memory. */
+extern int cs_max_record_size_mb;
+
+/* How often a repeatable HTTP request is tried again after a failure that may pass. */
+extern int cs_http_retries;
+
+/* Longest wait, in seconds, that a server may ask for with Retry-After. */
+extern int cs_http_max_wait_s;
+
+/* Registers all of the above; called once from _PG_init. */
+extern void cs_settings_define(void);
+
+#endif							/* CS_SETTINGS_H */

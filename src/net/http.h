@@ -1,0 +1,98 @@
+/*
+ * http.h
+ *		An HTTP client for a backend: streams, can be canceled at any moment,
+ *		and holds every handle through a memory context.
+ *
+ * http.c is the only file that includes libcurl.
+ */
+#ifndef CS_HTTP_H
+#define CS_HTTP_H
+
+#include "nodes/pg_list.h"
+
+/* How far a request got; the steps of censync_check. */
+typedef enum CsHttpStep
+{
+	CS_HTTP_RESOLVE,
+	CS_HTTP_CONNECT,
+	CS_HTTP_TLS,
+	CS_HTTP_AUTHENTICATE,		/* connected; the server answered 401 or 403 */
+	CS_HTTP_QUERY				/* connected and let in */
+} CsHttpStep;
+
+typedef struct CsHttpHeader
+{
+	char *name;
+	char *value;
+} CsHttpHeader;
+
+/* Set by the caller before cs_http_create, copied there. */
+typedef struct CsHttpOptions
+{
+	bool allow_http;			/* plain http: URLs are allowed */
+	const char *ca_file;		/* certificates to trust instead of the system's, or NULL */
+	int connect_timeout_s;		/* resolve + connect + TLS */
+	int timeout_s;				/* one request as a whole, 0: no limit */
+	int stall_timeout_s;		/* less than one byte a second for so long ends the request */
+	int64 max_response_bytes;	/* of one response, after decompression */
+	double requests_per_second; /* 0: no limit */
+	List *secrets;				/* char *: redacted wherever remote text is shown */
+} CsHttpOptions;
+
+typedef struct CsHttpRequest
+{
+	const char *method;			/* "GET", "POST" */
+	const char *url;			/* absolute */
+	List *headers;				/* CsHttpHeader *; sent to the first origin only */
+	List *credentials;			/* CsHttpHeader *; likewise, and never logged */
+	const char *secret_query;	/* "name=value", already percent-encoded, added to the query string
+								 * of requests to the first origin (API keys); or NULL */
+	const char *body;			/* or NULL */
+	size_t body_len;
+	bool repeatable;			/* may be sent again after a failure */
+} CsHttpRequest;
+
+typedef struct CsHttp CsHttp;
+
+/* A client in CurrentMemoryContext; deleting that context closes its connections. */
+extern CsHttp *cs_http_create(const CsHttpOptions *options);
+
+/*
+ * Sends a request, follows redirects (at most 5; another origin gets neither headers nor
+ * credentials; https never becomes http), retries what may be retried, and returns when the head
+ * of the final answer is there.  A status of 400 and above is thrown, with the beginning of the
+ * body, redacted, as detail; except 401 when accept_unauthorized is set (the caller renews its
+ * token and sends again).  Returns the status.
+ * Every wait is interruptible.  Any body of an earlier request is dropped.
+ *
+ * Errors: 08001 (resolve, connect, TLS), 08006 (connection lost), 08P01 (not HTTP, bad redirect),
+ * 42501 (host not allowed by censync.allowed_hosts), 28000 (401, 403), 42704 (404, 410),
+ * 53400 (429 for ever), HV000 (other statuses), 57014 (canceled).
+ */
+extern int cs_http_send(CsHttp *http, const CsHttpRequest *request, bool accept_unauthorized);
+
+/*
+ * The next piece of the body, valid until the next call on this client.  False is a proven end:
+ * Content-Length reached, last chunk seen, stream closed by HTTP/2 or TLS close_notify.  A body
+ * delimited only by the close of a plain connection ends with error 08P01 unless
+ * allow_unproven_end is set; everything else that ends early is error 08006, a body over the cap 54000.
+ */
+extern bool cs_http_read(CsHttp *http, const char **data, size_t *len);
+extern void cs_http_allow_unproven_end(CsHttp *http, bool allow);
+
+/* The value of a header of the last answer (the first of several), or NULL; names in any case. */
+extern const char *cs_http_header(CsHttp *http, const char *name);
+
+/* All values of a header of the last answer: List of char *. */
+extern List *cs_http_headers(CsHttp *http, const char *name);
+
+/* The URL that finally answered, after redirects, without user info. */
+extern const char *cs_http_url(CsHttp *http);
+
+/* Bytes of body received by this client so far, after decompression. */
+extern int64 cs_http_bytes(CsHttp *http);
+
+/* How far the last request got; meaningful after an error too. */
+extern CsHttpStep cs_http_step(CsHttp *http);
+
+#endif							/* CS_HTTP_H */
