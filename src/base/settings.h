@@ -1,6 +1,7 @@
 /*
  * settings.h
- *		The extension's configuration parameters (all named censync.*).
+ *		The extension's configuration parameters (all named censync.*), registered by
+ *		censync.c.
  */
 #ifndef CS_SETTINGS_H
 #define CS_SETTINGS_H
@@ -19,8 +20,5 @@ extern int cs_http_retries;
 
 /* Longest wait, in seconds, that a server may ask for with Retry-After. */
 extern int cs_http_max_wait_s;
-
-/* Registers all of the above; called once from _PG_init. */
-extern void cs_settings_define(void);
 
 #endif							/* CS_SETTINGS_H */

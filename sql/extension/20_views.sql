@@ -1,0 +1,66 @@
+-- What users see: each role the syncs of the roles it has the privileges of.
+
+CREATE FUNCTION censync.home() RETURNS text
+    LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'censync_home';
+REVOKE ALL ON FUNCTION censync.home() FROM PUBLIC;
+COMMENT ON FUNCTION censync.home() IS 'identifies this database among all: the cluster''s system identifier and the database''s OID';
+
+CREATE FUNCTION censync.is_running(sync_id bigint) RETURNS boolean
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_is_running';
+REVOKE ALL ON FUNCTION censync.is_running(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION censync.is_running(bigint) IS 'does some session hold the lock that every run of this sync holds?';
+
+CREATE VIEW censync.syncs WITH (security_barrier) AS
+SELECT s.sync_id,
+       s.name,
+       CASE WHEN s.home <> censync.home() THEN s.owner_name
+            ELSE coalesce(r.rolname, s.owner_name) END AS owner,
+       CASE WHEN s.home <> censync.home() OR c.oid IS NULL THEN s.destination_name
+            ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END AS destination,
+       s.behavior, s.server_name AS server, s.query, s.object, s.sync_key, s.mappings, s.options,
+       CASE WHEN s.paused OR s.home <> censync.home() THEN 'paused' ELSE 'active' END AS state,
+       l.run_id AS last_run_id,
+       l.status AS last_status,
+       l.started_at AS last_started_at,
+       (SELECT max(ok.finished_at) FROM censync.run_log ok
+         WHERE ok.sync_id = s.sync_id AND ok.status = 'completed' AND NOT ok.dry_run) AS last_success_at,
+       s.created_at, s.altered_at
+  FROM censync.sync_definition s
+  LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.owner_oid AND s.home = censync.home()
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = s.destination_oid AND s.home = censync.home()
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN LATERAL (SELECT x.run_id, x.started_at,
+                            CASE WHEN x.status = 'running' AND NOT censync.is_running(x.sync_id)
+                                 THEN 'crashed' ELSE x.status END AS status
+                       FROM censync.run_log x
+                      WHERE x.sync_id = s.sync_id ORDER BY x.run_id DESC LIMIT 1) l ON true
+ WHERE pg_catalog.pg_has_role(CASE WHEN s.home = censync.home() THEN s.owner_oid
+                                   ELSE pg_catalog.to_regrole(pg_catalog.quote_ident(s.owner_name))::oid END,
+                              'USAGE')
+    OR pg_catalog.pg_has_role(current_user, (SELECT x.extowner FROM pg_catalog.pg_extension x
+                                              WHERE x.extname = 'censync'), 'USAGE');
+COMMENT ON VIEW censync.syncs IS 'the syncs this role may see, their state and how they last went';
+
+CREATE VIEW censync.runs WITH (security_barrier) AS
+SELECT run_id, sync,
+       CASE WHEN lost THEN 'crashed' ELSE status END AS status,
+       trigger, dry_run, started_at, finished_at, records_read, records_invalid, records_rejected,
+       records_created, records_updated, records_deleted, records_unchanged, records_skipped, bytes_read,
+       CASE WHEN lost THEN '58000' ELSE error_code END AS error_code,
+       CASE WHEN lost THEN 'the session that ran it is gone' ELSE error_message END AS error_message,
+       CASE WHEN lost THEN 'The destination is as it was before the run.' ELSE error_detail END AS error_detail,
+       CASE WHEN lost THEN 'The server log says what ended the session. The next run starts afresh.'
+            ELSE error_hint END AS error_hint
+  FROM (SELECT l.*, l.status = 'running' AND NOT censync.is_running(l.sync_id) AS lost
+          FROM censync.run_log l) l
+ WHERE pg_catalog.pg_has_role(owner_oid, 'USAGE');
+COMMENT ON VIEW censync.runs IS 'one row per run: when, how it ended, how many records went where';
+
+CREATE VIEW censync.records WITH (security_barrier) AS
+SELECT r.run_id, r.record_number, r.sync_key, r.operation, r.status, r.reason_code, r.reason, r.payload,
+       r.column_name, r.constraint_name
+  FROM censync.record_log r JOIN censync.run_log l ON l.run_id = r.run_id
+ WHERE pg_catalog.pg_has_role(l.owner_oid, 'USAGE');
+COMMENT ON VIEW censync.records IS 'what became of single records: invalid, rejected and, if asked for, succeeded ones';
+
+REVOKE ALL ON censync.syncs, censync.runs, censync.records FROM PUBLIC;

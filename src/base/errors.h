@@ -1,0 +1,35 @@
+/*
+ * errors.h
+ *		Errors as data: caught, judged, kept, thrown again.
+ */
+#ifndef CS_ERRORS_H
+#define CS_ERRORS_H
+
+typedef struct CsError
+{
+	int code;					/* packed SQLSTATE */
+	char *message;				/* this and the rest live in the context given to cs_error_catch */
+	char *detail;				/* or NULL, as the rest may be */
+	char *hint;
+	char *column;
+	char *constraint;
+} CsError;
+
+/* Inside PG_CATCH: copies the current error into context and clears the error state.  The caller
+ * still has to roll back the subtransaction that surrounds the PG_TRY. */
+extern CsError *cs_error_catch(MemoryContext context);
+
+/* Throws it again, at ERROR, as it was. */
+extern void cs_error_throw(const CsError *error) pg_attribute_noreturn();
+
+/* The five characters of its SQLSTATE, in CurrentMemoryContext. */
+extern char *cs_error_state(int code);
+
+/* May the error be blamed on the row that was being handled (its values, a constraint, a trigger, a
+ * policy), so that other rows can go on?  Not so: cancel, shutdown, deadlock, lost resources, bugs. */
+extern bool cs_error_is_of_row(int code);
+
+/* A cancel, a timeout of a statement, a shutdown: never to be swallowed. */
+extern bool cs_error_is_cancel(int code);
+
+#endif							/* CS_ERRORS_H */

@@ -1,0 +1,13 @@
+/*
+ * settings.c
+ *		The extension's configuration parameters; censync.c registers them.
+ */
+#include "postgres.h"
+
+#include "base/settings.h"
+
+char *cs_allowed_hosts = NULL;
+int cs_max_response_size_mb = 10240;
+int cs_max_record_size_mb = 64;
+int cs_http_retries = 4;
+int cs_http_max_wait_s = 120;
