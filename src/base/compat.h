@@ -16,4 +16,4 @@
 #include "varatt.h"
 #endif
 
-#endif							/* CS_COMPAT_H */
+#endif /* CS_COMPAT_H */

@@ -27,10 +27,9 @@ cs_error_catch(MemoryContext context)
 void
 cs_error_throw(const CsError *error)
 {
-	ereport(ERROR,
-			(errcode(error->code), errmsg_internal("%s", error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0));
+	ereport(ERROR, (errcode(error->code), errmsg_internal("%s", error->message),
+					error->detail ? errdetail_internal("%s", error->detail) : 0,
+					error->hint ? errhint("%s", error->hint) : 0));
 }
 
 char *
@@ -52,7 +51,8 @@ cs_error_is_of_row(int code)
 		case MAKE_SQLSTATE('3', '8', '0', '0', '0'): /* external routine */
 		case MAKE_SQLSTATE('3', '9', '0', '0', '0'):
 		case MAKE_SQLSTATE('4', '4', '0', '0', '0'): /* WITH CHECK OPTION */
-		case MAKE_SQLSTATE('5', '4', '0', '0', '0'): /* program limit, e.g. an index tuple too long */
+		case MAKE_SQLSTATE('5', '4', '0', '0',
+						   '0'): /* program limit, e.g. an index tuple too long */
 		case MAKE_SQLSTATE('P', '0', '0', '0', '0'): /* raised by PL/pgSQL */
 			return true;
 		default:

@@ -7,9 +7,9 @@
 
 typedef struct CsError
 {
-	int code;					/* packed SQLSTATE */
-	char *message;				/* this and the rest live in the context given to cs_error_catch */
-	char *detail;				/* or NULL, as the rest may be */
+	int code;	   /* packed SQLSTATE */
+	char *message; /* this and the rest live in the context given to cs_error_catch */
+	char *detail;  /* or NULL, as the rest may be */
 	char *hint;
 	char *column;
 	char *constraint;
@@ -32,4 +32,4 @@ extern bool cs_error_is_of_row(int code);
 /* A cancel, a timeout of a statement, a shutdown: never to be swallowed. */
 extern bool cs_error_is_cancel(int code);
 
-#endif							/* CS_ERRORS_H */
+#endif /* CS_ERRORS_H */

@@ -21,4 +21,4 @@ extern int cs_http_retries;
 /* Longest wait, in seconds, that a server may ask for with Retry-After. */
 extern int cs_http_max_wait_s;
 
-#endif							/* CS_SETTINGS_H */
+#endif /* CS_SETTINGS_H */

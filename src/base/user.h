@@ -37,4 +37,4 @@ extern void cs_user_set_canonical_text(void);
 /* The role a sync of this owner applies as: the owner, or for a superuser the destination's owner. */
 extern Oid cs_user_to_apply_as(Oid sync_owner, Oid destination_owner);
 
-#endif							/* CS_USER_H */
+#endif /* CS_USER_H */

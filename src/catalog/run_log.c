@@ -1,0 +1,257 @@
+/*
+ * run_log.c
+ *		What is known of runs: one row each, and the records that went wrong.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "catalog/run_log.h"
+#include "catalog/spi.h"
+
+/* Field 4 of our advisory locks.  pg_advisory_lock uses 1 and 2, so no user's lock is ever ours. */
+#define CS_LOCK_CLASS_RUN 0xC501
+
+/* Memory before the waiting outcomes go to disk, in kB. */
+#define RECORD_LOG_WORK_MEM 4096
+
+PG_FUNCTION_INFO_V1(censync_home);
+PG_FUNCTION_INFO_V1(censync_is_running);
+
+static void set_run_tag(LOCKTAG *tag, int64 sync_id);
+static Datum safe_jsonb(const char *json);
+
+/* SQL: censync.home() */
+Datum
+censync_home(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(cs_home()));
+}
+
+/* SQL: censync.is_running(sync_id) */
+Datum
+censync_is_running(PG_FUNCTION_ARGS)
+{
+	LOCKTAG tag;
+	int holders;
+
+	set_run_tag(&tag, PG_GETARG_INT64(0));
+	if (LockHeldByMe(&tag, ExclusiveLock))
+		PG_RETURN_BOOL(true);
+	/* Looking, not locking: a look must never be what refuses a run its lock. */
+	(void) GetLockConflicts(&tag, ExclusiveLock, &holders);
+	PG_RETURN_BOOL(holders > 0);
+}
+
+bool
+cs_run_lock(int64 sync_id, bool for_session)
+{
+	LOCKTAG tag;
+
+	set_run_tag(&tag, sync_id);
+	return LockAcquire(&tag, ExclusiveLock, for_session, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+cs_run_unlock(int64 sync_id)
+{
+	LOCKTAG tag;
+
+	set_run_tag(&tag, sync_id);
+	LockRelease(&tag, ExclusiveLock, true);
+}
+
+int64
+cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run)
+{
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+	int64 run_id;
+	bool isnull;
+
+	cs_catalog_begin(&access);
+	cs_args_add_int8(&args, sync->sync_id);
+	cs_catalog_execute("UPDATE censync.run_log SET status = 'crashed', error_code = '58000', "
+					   "error_message = 'the session that ran it is gone', "
+					   "error_detail = 'The destination is as it was before the run.', "
+					   "error_hint = 'The server log says what ended the session. "
+					   "The next run starts afresh.' "
+					   "WHERE sync_id = $1 AND status = 'running'",
+					   &args);
+	cs_args_add_text(&args, sync->name);
+	cs_args_add(&args, OIDOID, ObjectIdGetDatum(sync->owner), false);
+	cs_args_add_text(&args, trigger);
+	cs_args_add(&args, BOOLOID, BoolGetDatum(dry_run), false);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	cs_catalog_execute("INSERT INTO censync.run_log (sync_id, sync, owner_oid, status, trigger, "
+					   "dry_run, started_at) VALUES ($1, $2, $3, 'running', $4, $5, $6) "
+					   "RETURNING run_id",
+					   &args);
+	run_id = DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
+	cs_catalog_end(&access);
+	return run_id;
+}
+
+void
+cs_run_log_close(int64 run_id, const char *status, const CsRunCounts *counts, const CsError *error)
+{
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+
+	cs_catalog_begin(&access);
+	cs_args_add_int8(&args, run_id);
+	cs_args_add_text(&args, status);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	cs_args_add_int8(&args, counts->read);
+	cs_args_add_int8(&args, counts->invalid);
+	cs_args_add_int8(&args, counts->rejected);
+	cs_args_add_int8(&args, counts->created);
+	cs_args_add_int8(&args, counts->updated);
+	cs_args_add_int8(&args, counts->deleted);
+	cs_args_add_int8(&args, counts->unchanged);
+	cs_args_add_int8(&args, counts->skipped);
+	cs_args_add_int8(&args, counts->bytes);
+	cs_args_add_text(&args, error ? cs_error_state(error->code) : NULL);
+	cs_args_add_text(&args, error ? error->message : NULL);
+	cs_args_add_text(&args, error ? error->detail : NULL);
+	cs_args_add_text(&args, error ? error->hint : NULL);
+	cs_catalog_execute("UPDATE censync.run_log SET status = $2, finished_at = $3, "
+					   "records_read = $4, records_invalid = $5, records_rejected = $6, "
+					   "records_created = $7, records_updated = $8, records_deleted = $9, "
+					   "records_unchanged = $10, records_skipped = $11, bytes_read = $12, "
+					   "error_code = $13, error_message = $14, error_detail = $15, "
+					   "error_hint = $16 WHERE run_id = $1",
+					   &args);
+	cs_catalog_end(&access);
+}
+
+CsRecordLog *
+cs_record_log_create(void)
+{
+	static const struct
+	{
+		const char *name;
+		Oid type;
+	} columns[] = { { "record_number", INT8OID },  { "sync_key", JSONBOID },
+					{ "operation", TEXTOID },	   { "status", TEXTOID },
+					{ "reason_code", TEXTOID },	   { "reason", TEXTOID },
+					{ "payload", JSONBOID },	   { "column_name", TEXTOID },
+					{ "constraint_name", TEXTOID } };
+	CsRecordLog *log = palloc0(sizeof(CsRecordLog));
+
+	log->desc = CreateTemplateTupleDesc(lengthof(columns));
+	for (int i = 0; i < (int) lengthof(columns); i++)
+		TupleDescInitEntry(log->desc, i + 1, columns[i].name, columns[i].type, -1, 0);
+	log->store = tuplestore_begin_heap(false, false, RECORD_LOG_WORK_MEM);
+	return log;
+}
+
+void
+cs_record_log_add(CsRecordLog *log, const CsRecordOutcome *outcome)
+{
+	MemoryContext scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "censync record outcome", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	const CsError *error = outcome->error;
+	const char *texts[] = { error ? cs_error_state(error->code) : NULL,
+							error ? error->message : NULL };
+	Datum values[9] = { 0 };
+	bool nulls[9];
+
+	memset(nulls, true, sizeof(nulls));
+#define SET(i, datum) (values[i] = (datum), nulls[i] = false)
+#define SET_TEXT(i, text) ((text) ? (void) SET(i, CStringGetTextDatum(text)) : (void) 0)
+	if (outcome->record_number > 0)
+		SET(0, Int64GetDatum(outcome->record_number));
+	if (outcome->sync_key)
+		SET(1, safe_jsonb(outcome->sync_key));
+	SET_TEXT(2, outcome->operation);
+	SET_TEXT(3, outcome->status);
+	SET_TEXT(4, texts[0]);
+	SET_TEXT(5, texts[1]);
+	if (outcome->payload)
+		SET(6, safe_jsonb(outcome->payload));
+	SET_TEXT(7, error ? error->column : NULL);
+	SET_TEXT(8, error ? error->constraint : NULL);
+#undef SET
+#undef SET_TEXT
+	tuplestore_putvalues(log->store, log->desc, values, nulls);
+	log->count++;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+}
+
+void
+cs_record_log_write(CsRecordLog *log, int64 run_id)
+{
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+	EphemeralNamedRelationData outcomes = { 0 };
+
+	if (log->count == 0)
+		return;
+	cs_catalog_begin(&access);
+	outcomes.md.name = "outcomes";
+	outcomes.md.reliddesc = InvalidOid;
+	outcomes.md.tupdesc = log->desc;
+	outcomes.md.enrtype = ENR_NAMED_TUPLESTORE;
+	outcomes.md.enrtuples = log->count;
+	outcomes.reldata = log->store;
+	if (SPI_register_relation(&outcomes) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register the outcomes of records");
+	cs_args_add_int8(&args, run_id);
+	cs_catalog_execute("INSERT INTO censync.record_log SELECT $1, o.* FROM outcomes o", &args);
+	cs_catalog_end(&access);
+}
+
+static void
+set_run_tag(LOCKTAG *tag, int64 sync_id)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (sync_id >> 32), (uint32) sync_id,
+						 CS_LOCK_CLASS_RUN);
+}
+
+/* Text that may or may not be JSON that jsonb can hold, as jsonb; what it can't hold becomes a string. */
+static Datum
+safe_jsonb(const char *json)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile Datum result = 0;
+	StringInfoData quoted;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		result = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		CsError *error = cs_error_catch(caller);
+
+		RollbackAndReleaseCurrentSubTransaction();
+		if (!cs_error_is_of_row(error->code))
+			cs_error_throw(error);
+		result = 0;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	if (result != 0)
+		return result;
+	initStringInfo(&quoted);
+	escape_json(&quoted, json);
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(quoted.data));
+}

@@ -1,0 +1,63 @@
+/*
+ * run_log.h
+ *		What is known of runs: one row each, and the records that went wrong.
+ */
+#ifndef CS_RUN_LOG_H
+#define CS_RUN_LOG_H
+
+#include "utils/tuplestore.h"
+
+#include "base/errors.h"
+#include "catalog/definition.h"
+
+typedef struct CsRunCounts
+{
+	int64 read;
+	int64 invalid;
+	int64 rejected;
+	int64 created;
+	int64 updated;
+	int64 deleted;
+	int64 unchanged;
+	int64 skipped;
+	int64 bytes;
+} CsRunCounts;
+
+/* What became of one record.  Copied by cs_record_log_add. */
+typedef struct CsRecordOutcome
+{
+	int64 record_number;   /* 0: none (a deletion) */
+	const char *sync_key;  /* JSON text, or NULL */
+	const char *operation; /* "read", "insert", "update", "delete" */
+	const char *status;	   /* "invalid", "rejected", "succeeded" */
+	const CsError *error;  /* NULL for succeeded */
+	const char *payload;   /* JSON text, or NULL */
+} CsRecordOutcome;
+
+/* Outcomes waiting to be written: survives the rollback of what was done since it was created. */
+typedef struct CsRecordLog
+{
+	Tuplestorestate *store;
+	TupleDesc desc;
+	int64 count;
+} CsRecordLog;
+
+/* The lock that every run of a sync holds; false if another session has it.  Released at the end of
+ * the session-level hold (for_session) by cs_run_unlock, else at the end of the transaction. */
+extern bool cs_run_lock(int64 sync_id, bool for_session);
+extern void cs_run_unlock(int64 sync_id);
+
+/* Closes runs of this sync that are still called running although nobody runs them; to be called
+ * with the lock held.  Then writes the new run's row and returns its id. */
+extern int64 cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run);
+
+/* Closes a run; error is NULL for a completed one.  status: 'completed', 'failed' or 'canceled'. */
+extern void cs_run_log_close(int64 run_id, const char *status, const CsRunCounts *counts,
+							 const CsError *error);
+
+/* In CurrentMemoryContext. */
+extern CsRecordLog *cs_record_log_create(void);
+extern void cs_record_log_add(CsRecordLog *log, const CsRecordOutcome *outcome);
+extern void cs_record_log_write(CsRecordLog *log, int64 run_id);
+
+#endif /* CS_RUN_LOG_H */

@@ -1,0 +1,73 @@
+/*
+ * spi.c
+ *		Statements on the extension's own tables, with its own rights.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "catalog/spi.h"
+
+void
+cs_catalog_begin(CsCatalogAccess *access)
+{
+	access->caller = CurrentMemoryContext;
+	cs_user_switch_to_catalog(&access->user);
+	SPI_connect();
+}
+
+void
+cs_catalog_end(CsCatalogAccess *access)
+{
+	SPI_finish();
+	cs_user_restore(&access->user);
+	MemoryContextSwitchTo(access->caller);
+}
+
+void
+cs_args_add(CsArgs *args, Oid type, Datum value, bool isnull)
+{
+	Assert(args->count < CS_MAX_ARGS);
+	args->types[args->count] = type;
+	args->values[args->count] = value;
+	args->nulls[args->count] = isnull ? 'n' : ' ';
+	args->count++;
+}
+
+void
+cs_args_add_text(CsArgs *args, const char *value)
+{
+	cs_args_add(args, TEXTOID, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
+}
+
+void
+cs_args_add_int8(CsArgs *args, int64 value)
+{
+	cs_args_add(args, INT8OID, Int64GetDatum(value), false);
+}
+
+uint64
+cs_catalog_execute(const char *sql, CsArgs *args)
+{
+	int rc = SPI_execute_with_args(sql, args ? args->count : 0, args ? args->types : NULL,
+								   args ? args->values : NULL, args ? args->nulls : NULL, false, 0);
+
+	if (rc < 0)
+		elog(ERROR, "statement on the extension's tables failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+char *
+cs_catalog_text(CsCatalogAccess *access, uint64 row, int col)
+{
+	char *value = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col);
+
+	return value ? MemoryContextStrdup(access->caller, value) : NULL;
+}
+
+Datum
+cs_catalog_datum(uint64 row, int col, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col, isnull);
+}

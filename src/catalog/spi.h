@@ -1,0 +1,45 @@
+/*
+ * spi.h
+ *		Statements on the extension's own tables, with its own rights.
+ */
+#ifndef CS_SPI_H
+#define CS_SPI_H
+
+#include "executor/spi.h"
+
+#include "base/user.h"
+
+#define CS_MAX_ARGS 24
+
+/* Arguments of one statement; zero-initialized, on the caller's stack. */
+typedef struct CsArgs
+{
+	int count;
+	Oid types[CS_MAX_ARGS];
+	Datum values[CS_MAX_ARGS];
+	char nulls[CS_MAX_ARGS]; /* 'n' or ' ' */
+} CsArgs;
+
+/* A pass-through to the catalog: who was acting, and where results are copied to. */
+typedef struct CsCatalogAccess
+{
+	CsUserContext user;
+	MemoryContext caller;
+} CsCatalogAccess;
+
+/* Everything between these two runs as the owner of the extension's tables. */
+extern void cs_catalog_begin(CsCatalogAccess *access);
+extern void cs_catalog_end(CsCatalogAccess *access);
+
+extern void cs_args_add(CsArgs *args, Oid type, Datum value, bool isnull);
+extern void cs_args_add_text(CsArgs *args, const char *value); /* NULL: null */
+extern void cs_args_add_int8(CsArgs *args, int64 value);
+
+/* Executes; returns the number of rows, which SPI_tuptable then has.  Unexpected SPI results are errors. */
+extern uint64 cs_catalog_execute(const char *sql, CsArgs *args);
+
+/* Column col (1-based) of row row of SPI_tuptable as text in the caller's context, or NULL. */
+extern char *cs_catalog_text(CsCatalogAccess *access, uint64 row, int col);
+extern Datum cs_catalog_datum(uint64 row, int col, bool *isnull);
+
+#endif /* CS_SPI_H */
