@@ -1,15 +1,17 @@
 # censync: see README.md for the two commands that matter.
 MODULE_big = censync
 EXTENSION = censync
-VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" censync.control)
-DATA_built = censync--$(VERSION).sql
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" censync.control)
+DATA_built = censync--$(EXTVERSION).sql
 
 SRCS = $(wildcard src/*.c src/*/*.c)
 OBJS = $(SRCS:.c=.o)
 
 PG_CPPFLAGS = -I$(CURDIR)/src
+# PostgreSQL 15 leaves PGDLLEXPORT empty; without it nothing would be visible to the server.
+PG_CPPFLAGS += -DPGDLLEXPORT='__attribute__((visibility("default")))'
 PG_CFLAGS = -fvisibility=hidden
-SHLIB_LINK = -lcurl -ljansson -lpq
+SHLIB_LINK = -lcurl -ljansson -lz
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -21,5 +23,5 @@ include $(PGXS)
 # Every object depends on every header: the tree is small, and a stale object is a bug hunt.
 $(OBJS): $(wildcard src/*/*.h)
 
-censync--$(VERSION).sql: $(wildcard sql/extension/*.sql)
+censync--$(EXTVERSION).sql: $(wildcard sql/extension/*.sql)
 	cat $(sort $^) > $@

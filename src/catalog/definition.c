@@ -37,12 +37,21 @@ static const char *const captured_settings[] = { "search_path", "DateStyle", "In
 	"behavior, server_name, query, object, sync_key, settings, paused, mappings, options "         \
 	"FROM censync.sync_definition "
 
+PG_FUNCTION_INFO_V1(censync_home);
+
 static CsSync *sync_from_row(CsCatalogAccess *access, uint64 row);
 static List *text_array_to_list(Datum array);
 static Datum list_to_text_array(List *list);
 static Jsonb *copy_jsonb(Datum value);
 static void add_definition_args(CsArgs *args, const CsSync *sync);
 static char *relation_display_name(Oid relid);
+
+/* SQL: censync.home() */
+PGDLLEXPORT Datum
+censync_home(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(cs_home()));
+}
 
 CsSync *
 cs_sync_load(const char *name)

@@ -6,8 +6,6 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "miscadmin.h"
-#include "storage/lock.h"
 #include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -19,57 +17,10 @@
 #include "catalog/run_log.h"
 #include "catalog/spi.h"
 
-/* Field 4 of our advisory locks.  pg_advisory_lock uses 1 and 2, so no user's lock is ever ours. */
-#define CS_LOCK_CLASS_RUN 0xC501
-
 /* Memory before the waiting outcomes go to disk, in kB. */
 #define RECORD_LOG_WORK_MEM 4096
 
-PG_FUNCTION_INFO_V1(censync_home);
-PG_FUNCTION_INFO_V1(censync_is_running);
-
-static void set_run_tag(LOCKTAG *tag, int64 sync_id);
 static Datum safe_jsonb(const char *json);
-
-/* SQL: censync.home() */
-Datum
-censync_home(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_TEXT_P(cstring_to_text(cs_home()));
-}
-
-/* SQL: censync.is_running(sync_id) */
-Datum
-censync_is_running(PG_FUNCTION_ARGS)
-{
-	LOCKTAG tag;
-	int holders;
-
-	set_run_tag(&tag, PG_GETARG_INT64(0));
-	if (LockHeldByMe(&tag, ExclusiveLock))
-		PG_RETURN_BOOL(true);
-	/* Looking, not locking: a look must never be what refuses a run its lock. */
-	(void) GetLockConflicts(&tag, ExclusiveLock, &holders);
-	PG_RETURN_BOOL(holders > 0);
-}
-
-bool
-cs_run_lock(int64 sync_id, bool for_session)
-{
-	LOCKTAG tag;
-
-	set_run_tag(&tag, sync_id);
-	return LockAcquire(&tag, ExclusiveLock, for_session, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-void
-cs_run_unlock(int64 sync_id)
-{
-	LOCKTAG tag;
-
-	set_run_tag(&tag, sync_id);
-	LockRelease(&tag, ExclusiveLock, true);
-}
 
 int64
 cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run)
@@ -212,13 +163,6 @@ cs_record_log_write(CsRecordLog *log, int64 run_id)
 	cs_args_add_int8(&args, run_id);
 	cs_catalog_execute("INSERT INTO censync.record_log SELECT $1, o.* FROM outcomes o", &args);
 	cs_catalog_end(&access);
-}
-
-static void
-set_run_tag(LOCKTAG *tag, int64 sync_id)
-{
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (sync_id >> 32), (uint32) sync_id,
-						 CS_LOCK_CLASS_RUN);
 }
 
 /* Text that may or may not be JSON that jsonb can hold, as jsonb; what it can't hold becomes a string. */

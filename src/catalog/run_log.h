@@ -42,11 +42,6 @@ typedef struct CsRecordLog
 	int64 count;
 } CsRecordLog;
 
-/* The lock that every run of a sync holds; false if another session has it.  Released at the end of
- * the session-level hold (for_session) by cs_run_unlock, else at the end of the transaction. */
-extern bool cs_run_lock(int64 sync_id, bool for_session);
-extern void cs_run_unlock(int64 sync_id);
-
 /* Closes runs of this sync that are still called running although nobody runs them; to be called
  * with the lock held.  Then writes the new run's row and returns its id. */
 extern int64 cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run);

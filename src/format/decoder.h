@@ -10,7 +10,13 @@
  * Three outcomes, no fourth: a record, "need more bytes", or an error.  What
  * is wrong with one record (not an object, bad encoding, bad syntax inside a
  * closed record) is that record's error, and the others go on.  What is wrong
- * with the document (it ends too early, it is not JSON at all) is thrown.
+ * with the document (it ends too early, it is not JSON at all) is thrown, and
+ * ends the decoder's usefulness.  Bad syntax in a document that is one record
+ * itself is thrown too: nothing of such a body is known to be true.
+ *
+ * Of members of one name in an object the last counts, as in jsonb.  A CSV
+ * field that is empty is NULL without quotes and '' with them; blank lines are
+ * skipped.
  */
 #ifndef CS_DECODER_H
 #define CS_DECODER_H
@@ -25,7 +31,7 @@ typedef enum CsFormat
 	CS_FORMAT_CSV
 } CsFormat;
 
-/* What a value was in the source; CSV values are always CS_VALUE_STRING. */
+/* What a value was in the source; CSV values are always CS_VALUE_TEXT. */
 typedef enum CsValueKind
 {
 	CS_VALUE_NULL,				/* null, or the record has no such member */
@@ -33,7 +39,8 @@ typedef enum CsValueKind
 	CS_VALUE_NUMBER,
 	CS_VALUE_BOOL,
 	CS_VALUE_OBJECT,
-	CS_VALUE_ARRAY
+	CS_VALUE_ARRAY,
+	CS_VALUE_TEXT				/* of a source without types: the text form of anything */
 } CsValueKind;
 
 /* One value of a record: its text form, never passed through a C double. */
@@ -93,19 +100,25 @@ extern CsFormat cs_format_sniff(const char *data, size_t len);
 /* A decoder in CurrentMemoryContext; deleting that context is closing it. */
 extern CsDecoder *cs_decoder_create(const CsDecoderOptions *options, CsProjection *projection);
 
-/* Hands over bytes.  They are copied where they must outlive the call. */
+/* Hands over bytes, which must stay where they are until cs_decoder_next has returned false: records
+ * are cut out of them in place, and what is needed longer is copied then.  Only after that may the
+ * next bytes be fed. */
 extern void cs_decoder_feed(CsDecoder *decoder, const char *data, size_t len);
 
-/* The body has ended.  cs_decoder_next may yield a last record after this; it throws
- * ERRCODE_DATA_CORRUPTED... (see decoder.c) once drained if the document was not complete. */
+/* The body has ended.  cs_decoder_next may yield a last record after this; once drained it throws if
+ * the document was not complete: 22032 (ERRCODE_INVALID_JSON_TEXT), CSV 22P04.  NDJSON and CSV don't
+ * announce their end: there, only a last line that lacks its newline and can't be read (CSV: is in
+ * quotes, or has too few fields) is known to be cut off. */
 extern void cs_decoder_finish(CsDecoder *decoder);
 
 /* Fills *record (allocated in CurrentMemoryContext) and returns true; false means: feed more, or,
  * after finish, that all of the document was read and was complete. */
 extern bool cs_decoder_next(CsDecoder *decoder, CsRecord *record);
 
-/* JSON only, after the drained finish: the document with every record array cut to [], for
- * cursors, totals and next URLs.  NULL for other formats.  NUL-terminated, decoder's memory. */
+/* JSON only, after the drained finish: the document with the record array cut to [], and the record
+ * that a pointer led to cut to {}; the whole document where that is the record.  For cursors, totals
+ * and next URLs.  NULL before the drained finish and for other formats.  In UTF-8, proven to be valid
+ * JSON, NUL-terminated, the decoder's memory. */
 extern const char *cs_decoder_envelope(CsDecoder *decoder);
 
 /* A record as JSON text for the log and for previews, in CurrentMemoryContext: a JSON record as

@@ -17,9 +17,18 @@
 
 #include <sys/socket.h>
 
+#include "utils/guc.h"
+
 /* Not private, loopback, link-local, multicast, unspecified, reserved, carrier-grade NAT or
  * documentation space; IPv4-mapped, NAT64 and 6to4 addresses are judged by the IPv4 address in them. */
 extern bool cs_address_is_public(const struct sockaddr *address);
+
+/* What keeps an address from being public, as a word for a message ("link-local"), or NULL: it is
+ * public. */
+extern const char *cs_address_kind(const struct sockaddr *address);
+
+/* The address as text in buf (INET6_ADDRSTRLEN bytes or more); returns buf.  Throws nothing. */
+extern const char *cs_address_text(const struct sockaddr *address, char *buf, size_t buflen);
 
 /* May a connection to this address, made for this host name, be opened?  Throws nothing: it is
  * called from inside libcurl. */
@@ -29,7 +38,7 @@ extern bool cs_address_is_allowed(const char *host, const struct sockaddr *addre
 extern bool cs_host_may_be_allowed(const char *host);
 
 /* check hook of censync.allowed_hosts: refuses what is neither a name nor an address. */
-extern bool cs_allowed_hosts_check(char **newval, void **extra, int source);
+extern bool cs_allowed_hosts_check(char **newval, void **extra, GucSource source);
 extern void cs_allowed_hosts_assign(const char *newval, void *extra);
 
 #endif							/* CS_ADDRESS_H */

@@ -50,6 +50,8 @@ typedef struct CsHttpRequest
 	const char *body;			/* or NULL */
 	size_t body_len;
 	bool repeatable;			/* may be sent again after a failure */
+	bool authenticates;			/* it fetches a credential: once connected, its failures are those of
+								 * CS_HTTP_AUTHENTICATE */
 } CsHttpRequest;
 
 typedef struct CsHttp CsHttp;
@@ -72,21 +74,37 @@ extern CsHttp *cs_http_create(const CsHttpOptions *options);
 extern int cs_http_send(CsHttp *http, const CsHttpRequest *request, bool accept_unauthorized);
 
 /*
+ * The same, but every final status is returned, whatever it is.  cs_http_throw_status then throws
+ * what cs_http_send would have thrown.
+ */
+extern int cs_http_exchange(CsHttp *http, const CsHttpRequest *request);
+extern int cs_http_status(CsHttp *http);	/* of the last answer */
+extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
+
+/*
  * The next piece of the body, valid until the next call on this client.  False is a proven end:
- * Content-Length reached, last chunk seen, stream closed by HTTP/2 or TLS close_notify.  A body
+ * Content-Length reached, last chunk seen, stream closed by HTTP/2 or TLS close_notify, and, for a
+ * compressed body, the compressed stream complete too.  A body
  * delimited only by the close of a plain connection ends with error 08P01 unless
  * allow_unproven_end is set; everything else that ends early is error 08006, a body over the cap 54000.
  */
 extern bool cs_http_read(CsHttp *http, const char **data, size_t *len);
 extern void cs_http_allow_unproven_end(CsHttp *http, bool allow);
 
-/* The value of a header of the last answer (the first of several), or NULL; names in any case. */
+/* One more text that no message of this client may show; copied. */
+extern void cs_http_add_secret(CsHttp *http, const char *secret);
+
+/* Remote text fit for a message: see cs_redact, with this client's secrets. */
+extern char *cs_http_redact(CsHttp *http, const char *text, int len, int max_len);
+
+/* The value of a header of the last answer (the first of several), or NULL; names in any case.
+ * Valid until the next request. */
 extern const char *cs_http_header(CsHttp *http, const char *name);
 
 /* All values of a header of the last answer: List of char *. */
 extern List *cs_http_headers(CsHttp *http, const char *name);
 
-/* The URL that finally answered, after redirects, without user info. */
+/* The URL that finally answered, after redirects, without user info.  Valid until the next request. */
 extern const char *cs_http_url(CsHttp *http);
 
 /* Bytes of body received by this client so far, after decompression. */

@@ -20,8 +20,18 @@ typedef struct CsUrl
  * spaces, a bad port, an empty host.  The fragment is dropped. */
 extern CsUrl *cs_url_parse(const char *url);
 
+/* The same for text from elsewhere: NULL, with the reason (static text) in *why, instead of an error. */
+extern CsUrl *cs_url_try_parse(const char *url, const char **why);
+
+/* The URL as it goes on the wire: no user info, no default port, other than printable ASCII
+ * percent-encoded. */
+extern char *cs_url_build(const CsUrl *url);
+
 /* The absolute URL of a reference (absolute, //host, /path, path, ?query) seen at base. */
 extern char *cs_url_resolve(const char *base, const char *reference);
+
+/* The same for a reference from elsewhere: NULL, with the reason in *why, instead of an error. */
+extern char *cs_url_try_resolve(const char *base, const char *reference, const char **why);
 
 /* The path below a base URL: appended to the base's path with exactly one slash between; its query
  * string is joined with the base's.  An absolute URL or '..' as object is refused (22023), so that

@@ -16,19 +16,21 @@
 #define CS_READER_H
 
 #include "format/decoder.h"
+
+struct CsCheck; /* source/check.h */
 #include "nodes/pg_list.h"
 
 typedef enum CsReadStatus
 {
-	CS_READ_ROWS,				/* the batch has at least one record */
-	CS_READ_END					/* the batch is empty, and the source was read to its proven end */
+	CS_READ_ROWS, /* the batch has at least one record */
+	CS_READ_END	  /* the batch is empty, and the source was read to its proven end */
 } CsReadStatus;
 
 /* What a source says of one of its columns. */
 typedef struct CsColumn
 {
 	char *name;
-	Oid typid;					/* TEXTOID where values arrive as text (CsRecord.fields) */
+	Oid typid; /* TEXTOID where values arrive as text (CsRecord.fields) */
 	int32 typmod;
 	Oid collation;
 } CsColumn;
@@ -36,53 +38,57 @@ typedef struct CsColumn
 /* What to read.  Filled by the caller; outlives the reader. */
 typedef struct CsReadSpec
 {
-	Oid serverid;				/* InvalidOid: a query in this database */
-	Oid userid;					/* whose user mapping and privileges count */
-	const char *query;			/* or NULL */
-	const char *object;			/* or NULL */
-	List *options;				/* DefElem *: of the sync or foreign table; nearer than the server's */
-	List *wanted;				/* char *: columns to read, in this order; NIL: what there is
+	Oid serverid;		/* InvalidOid: a query in this database */
+	Oid userid;			/* whose user mapping and privileges count */
+	const char *query;	/* or NULL */
+	const char *object; /* or NULL */
+	List *near;			/* DefElem *: options of the sync or foreign table, nearer than the
+								 * server's */
+	List *wanted;		/* char *: columns to read, in this order; NIL: what there is
 								 * (records then only have their raw form, or typed values) */
 } CsReadSpec;
 
 typedef struct CsBatch
 {
 	int nrecords;
-	CsRecord *records;			/* live until the next call */
+	CsRecord *records; /* live until the next call */
 } CsBatch;
 
 typedef struct CsReader CsReader;
 
 typedef struct CsSourceType
 {
-	const char *name;			/* CREATE SERVER ... TYPE 'name' */
+	const char *name; /* CREATE SERVER ... TYPE 'name' */
 
 	/* Opens, without waiting on a network if that can be helped.  Result in CurrentMemoryContext. */
-	CsReader *(*open) (const CsReadSpec *spec);
+	CsReader *(*open)(const CsReadSpec *spec);
 
 	/* censync_check: calls cs_check_step for each step; see source/check.h. */
-	void (*check) (const CsReadSpec *spec, struct CsCheck *check);
+	void (*check)(const CsReadSpec *spec, struct CsCheck *check);
 } CsSourceType;
 
 /* The common head of every reader; a source embeds it as its first member. */
 struct CsReader
 {
-	bool typed;					/* records carry values/nulls of columns, not fields */
-	int ncolumns;				/* wanted columns in their order, or all columns of a typed source */
+	bool typed;	  /* records carry values/nulls of columns, not fields */
+	int ncolumns; /* wanted columns in their order, or all columns of a typed source */
 	CsColumn *columns;
-	bool *seen;					/* per column: has any record had it yet; typed: all true */
-	int64 bytes_read;			/* so far */
-	bool local;					/* reads this database: needs a snapshot, no network */
+	bool *seen;		  /* per column: has any record had it yet; typed: all true */
+	int64 bytes_read; /* so far */
+	bool local;		  /* reads this database: needs a snapshot, no network */
 
 	/* Both are called with CurrentMemoryContext set to the batch's context. */
-	CsReadStatus (*next_batch) (CsReader *reader, CsBatch *batch);
-	char *(*record_json) (CsReader *reader, const CsRecord *record);
+	CsReadStatus (*next_batch)(CsReader *reader, CsBatch *batch);
+	char *(*record_json)(CsReader *reader, const CsRecord *record);
 };
 
 /* The type of that name; throws 22023 with the list of those there are. */
 extern const CsSourceType *cs_source_type_find(const char *name);
 
+/* The type of a server of this extension; 42809 for another wrapper's. */
+extern const CsSourceType *cs_source_type_of_server(Oid serverid);
+
 /* Opens a reader for spec: by its server's type, or for a query in this database. */
 extern CsReader *cs_reader_open(const CsReadSpec *spec);
 
-#endif							/* CS_READER_H */
+#endif /* CS_READER_H */

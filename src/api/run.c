@@ -1,0 +1,95 @@
+/*
+ * run.c
+ *		SQL: running syncs.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "catalog/definition.h"
+#include "catalog/spi.h"
+#include "sync/engine.h"
+
+PG_FUNCTION_INFO_V1(censync_run);
+PG_FUNCTION_INFO_V1(censync_sync);
+
+static void run_and_return(const char *name, const CsRunRequest *request, ReturnSetInfo *rsinfo);
+static void return_run(int64 run_id, ReturnSetInfo *rsinfo);
+
+/* SQL: censync_run(sync, dry_run, "limit") returns setof censync.runs */
+PGDLLEXPORT Datum
+censync_run(PG_FUNCTION_ARGS)
+{
+	CsRunRequest request = { "manual", false, -1, false };
+	List *names;
+	ListCell *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	request.dry_run = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	if (!PG_ARGISNULL(2))
+	{
+		request.limit = PG_GETARG_INT64(2);
+		if (request.limit < 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("limit must not be negative")));
+	}
+	names =
+		PG_ARGISNULL(0) ? cs_sync_list_active() : list_make1(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	foreach (lc, names)
+		run_and_return(lfirst(lc), &request, (ReturnSetInfo *) fcinfo->resultinfo);
+	return (Datum) 0;
+}
+
+/* SQL: CALL censync_sync(sync) */
+PGDLLEXPORT Datum
+censync_sync(PG_FUNCTION_ARGS)
+{
+	CsRunRequest request = { "manual", false, -1, true };
+	CsError *failure = NULL;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"sync\" must not be null")));
+	if (!fcinfo->context || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+						errmsg("censync_sync cannot run inside a transaction block"),
+						errhint("It commits its log. SELECT censync_run(...) runs within a "
+								"transaction.")));
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	cs_engine_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), &request, &failure);
+	SPI_finish();
+	if (failure)
+		cs_error_throw(failure);
+	PG_RETURN_VOID();
+}
+
+static void
+run_and_return(const char *name, const CsRunRequest *request, ReturnSetInfo *rsinfo)
+{
+	CsError *failure = NULL;
+	int64 run_id;
+
+	CHECK_FOR_INTERRUPTS();
+	SPI_connect();
+	run_id = cs_engine_run(name, request, &failure);
+	SPI_finish();
+	return_run(run_id, rsinfo);
+}
+
+static void
+return_run(int64 run_id, ReturnSetInfo *rsinfo)
+{
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+
+	cs_catalog_begin(&access);
+	cs_args_add_int8(&args, run_id);
+	if (cs_catalog_execute("SELECT * FROM censync.runs WHERE run_id = $1", &args) == 1)
+		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[0]);
+	cs_catalog_end(&access);
+}

@@ -1,0 +1,162 @@
+/*
+ * json_array.c
+ *		A JSON array as a PostgreSQL array literal.
+ */
+#include "postgres.h"
+
+#include "format/decoder_internal.h"
+#include "mb/pg_wchar.h"
+
+typedef struct ArrayWriter
+{
+	JsonLexContext *lex;
+	StringInfoData out;
+	bool not_array;		/* the text is JSON, but something else */
+	bool any;			/* there is an element that is no array */
+	int objects;		/* objects the parser is in; what they have is not looked at */
+	const char *object; /* start of the outermost of them */
+} ArrayWriter;
+
+static void array_start(void *state);
+static void array_end(void *state);
+static void element_start(void *state, bool isnull);
+static void object_start(void *state);
+static void object_end(void *state);
+static void scalar(void *state, char *token, JsonTokenType type);
+static void append_element(StringInfo out, const char *text, size_t len);
+static bool needs_quotes(const char *text, size_t len);
+static void throw_not_array(JsonParseErrorType error, JsonLexContext *lex) pg_attribute_noreturn();
+
+/* See decoder.h.  json: in the server's encoding.  Result in CurrentMemoryContext. */
+char *
+cs_json_array_literal(const char *json, int len)
+{
+	ArrayWriter writer = { 0 };
+	JsonSemAction actions = { 0 };
+	JsonParseErrorType error;
+
+	if (cs_json_is_too_deep(json, len))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+						errmsg("JSON array is nested more than %d levels deep", CS_MAX_NESTING)));
+	initStringInfo(&writer.out);
+	writer.lex =
+		makeJsonLexContextCstringLen(unconstify(char *, json), len, GetDatabaseEncoding(), true);
+	actions.semstate = &writer;
+	actions.array_start = array_start;
+	actions.array_end = array_end;
+	actions.array_element_start = element_start;
+	actions.object_start = object_start;
+	actions.object_end = object_end;
+	actions.scalar = scalar;
+	error = pg_parse_json(writer.lex, &actions);
+	if (error != JSON_SUCCESS || writer.not_array)
+		throw_not_array(error, writer.lex);
+	/* An array of empty arrays is an empty array; not every server reads '{{}}' as one. */
+	return writer.any ? writer.out.data : pstrdup("{}");
+}
+
+static void
+array_start(void *state)
+{
+	ArrayWriter *writer = state;
+
+	if (writer->objects == 0)
+		appendStringInfoChar(&writer->out, '{');
+}
+
+static void
+array_end(void *state)
+{
+	ArrayWriter *writer = state;
+
+	if (writer->objects == 0)
+		appendStringInfoChar(&writer->out, '}');
+}
+
+static void
+element_start(void *state, bool isnull)
+{
+	ArrayWriter *writer = state;
+
+	/* An unquoted brace is never the last byte of an element. */
+	if (writer->objects == 0 && writer->out.data[writer->out.len - 1] != '{')
+		appendStringInfoChar(&writer->out, ',');
+}
+
+static void
+object_start(void *state)
+{
+	ArrayWriter *writer = state;
+
+	writer->any = true;
+	if (writer->lex->lex_level == 0)
+		writer->not_array = true;
+	if (writer->objects++ == 0)
+		writer->object = writer->lex->token_start;
+}
+
+static void
+object_end(void *state)
+{
+	ArrayWriter *writer = state;
+
+	if (--writer->objects == 0)
+		append_element(&writer->out, writer->object,
+					   writer->lex->prev_token_terminator - writer->object);
+}
+
+static void
+scalar(void *state, char *token, JsonTokenType type)
+{
+	ArrayWriter *writer = state;
+
+	if (writer->objects > 0)
+		return;
+	writer->any = true;
+	if (writer->out.len == 0)
+		writer->not_array = true;
+	else if (type == JSON_TOKEN_NULL)
+		appendStringInfoString(&writer->out, "NULL");
+	else
+		append_element(&writer->out, token, strlen(token));
+}
+
+static void
+append_element(StringInfo out, const char *text, size_t len)
+{
+	if (!needs_quotes(text, len))
+	{
+		appendBinaryStringInfo(out, text, (int) len);
+		return;
+	}
+	appendStringInfoCharMacro(out, '"');
+	for (size_t i = 0; i < len; i++)
+	{
+		if (text[i] == '"' || text[i] == '\\')
+			appendStringInfoCharMacro(out, '\\');
+		appendStringInfoCharMacro(out, text[i]);
+	}
+	appendStringInfoCharMacro(out, '"');
+}
+
+/* Any byte that array_in may treat specially, for whatever delimiter the element type has. */
+static bool
+needs_quotes(const char *text, size_t len)
+{
+	if (len == 0 || (len == 4 && pg_strncasecmp(text, "null", 4) == 0))
+		return true;
+	for (size_t i = 0; i < len; i++)
+		if (strchr("{}\",;\\", text[i]) != NULL || (unsigned char) text[i] <= ' ')
+			return true;
+	return false;
+}
+
+static void
+throw_not_array(JsonParseErrorType error, JsonLexContext *lex)
+{
+	if (error == JSON_SUCCESS)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+						errmsg("value is not a JSON array")));
+	ereport(ERROR, (errcode(cs_json_errcode(error)), errmsg("value is not a JSON array"),
+					errdetail("%s", cs_text_clip(pstrdup(json_errdetail(error, lex)), 400))));
+}

@@ -1,0 +1,355 @@
+/*
+ * json_record.c
+ *		One record's text into the fields that are wanted of it.
+ *
+ * The server's own parser does the work.  Almost no record has a backslash in
+ * it; such a record is parsed without resolving escapes, and names and values
+ * are taken straight from its text.
+ */
+#include "postgres.h"
+
+#include "format/decoder_internal.h"
+#include "format/json_names.h"
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+
+/* Longest quotation of a record in its error. */
+#define MAX_MESSAGE 400
+
+/* The member being read at one level. */
+typedef struct JsonMember
+{
+	JsonNode *node;		/* NULL: not wanted */
+	JsonTokenType type; /* of its value's first token */
+	const char *start;	/* of its value, in the record's text */
+} JsonMember;
+
+struct CsJsonPicker
+{
+	CsProjection *projection; /* the caller's */
+	const CsText *text;		  /* the decoder's */
+	MemoryContext scratch;	  /* what the parser allocates; emptied after each record */
+	JsonNames names;		  /* of the wanted members */
+
+	/* While a record is read: */
+	JsonNode **open;	/* objects entered on wanted paths; open[0] is root */
+	JsonMember *member; /* per open object */
+	int nopen;
+	bool *by_name; /* per column: the exact member was there, the path is out */
+	JsonLexContext *lex;
+	char *token; /* content of the last scalar when escapes are resolved */
+	CsField *fields;
+	char *room; /* for values, in the record's context */
+	size_t roomleft;
+	MemoryContext result;
+};
+
+static bool check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record);
+static void parse_record(CsJsonPicker *picker, CsRecord *record);
+static void fail_syntax(CsRecord *record, JsonParseErrorType error, JsonLexContext *lex);
+static void field_start(void *state, char *fname, bool isnull);
+static void field_end(void *state, char *fname, bool isnull);
+static void keep_token(void *state, char *token, JsonTokenType type);
+static const char *raw_name(const CsJsonPicker *picker, int *len);
+static void forget_paths(CsJsonPicker *picker, const JsonNode *node);
+static void read_value(CsJsonPicker *picker, const JsonMember *member, CsField *field);
+static void store_value(CsJsonPicker *picker, int column, bool exact, const CsField *field);
+static char *keep_text(CsJsonPicker *picker, const char *start, int len);
+
+/* A picker in CurrentMemoryContext.  Throws 22023 for a path that is deeper than records may be. */
+CsJsonPicker *
+cs_json_picker_create(CsProjection *projection, const CsText *text)
+{
+	CsJsonPicker *picker = palloc0(sizeof(CsJsonPicker));
+
+	picker->projection = projection;
+	picker->text = text;
+	picker->scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "censync json record", ALLOCSET_DEFAULT_SIZES);
+	cs_json_names_build(&picker->names, projection);
+	picker->by_name = palloc0((projection->ncolumns + 1) * sizeof(bool));
+	picker->open = palloc0(picker->names.levels * sizeof(JsonNode *));
+	picker->member = palloc0(picker->names.levels * sizeof(JsonMember));
+	return picker;
+}
+
+/*
+ * Fills the record from one record's text, in CurrentMemoryContext.
+ *
+ * json: in UTF-8 as sent, without space around it.  too_deep: the caller knows it to be nested
+ * beyond CS_MAX_NESTING.  Never throws over the text: what is wrong with it is the record's error.
+ */
+void
+cs_json_record_decode(CsJsonPicker *picker, const char *json, size_t len, bool too_deep,
+					  CsRecord *record)
+{
+	int ncolumns = picker->projection->ncolumns;
+
+	memset(record, 0, sizeof(CsRecord));
+	if (!cs_text_decode(picker->text, json, len, record) || !check_record(picker, too_deep, record))
+		return;
+
+	picker->result = CurrentMemoryContext;
+	picker->fields = palloc0((ncolumns + 1) * sizeof(CsField));
+	/* Enough for all values together, unless one is inside another. */
+	picker->roomleft = record->rawlen + ncolumns + 1;
+	picker->room = palloc(picker->roomleft);
+	picker->open[0] = picker->names.root;
+	picker->nopen = 1;
+	picker->names.root->next = 0;
+	if (picker->names.any_path)
+		memset(picker->by_name, 0, ncolumns * sizeof(bool));
+	parse_record(picker, record);
+	if (record->error_code == 0)
+		record->fields = picker->fields;
+}
+
+/* What the parser would choke on is refused first; false: the record has its error. */
+static bool
+check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record)
+{
+	JsonParseErrorType error;
+	JsonLexContext *lex;
+
+	if (too_deep)
+		cs_record_fail(record, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+					   psprintf("record is nested more than %d levels deep", CS_MAX_NESTING));
+	else if (!cs_json_escapes_exist(picker->text, record->raw, record->rawlen))
+		cs_record_fail(record, ERRCODE_UNTRANSLATABLE_CHARACTER,
+					   psprintf("record has an escaped character that the database's encoding %s "
+								"lacks",
+								pg_encoding_to_char(picker->text->encoding)));
+	else if (record->raw[0] != '{')
+	{
+		lex = makeJsonLexContextCstringLen(record->raw, record->rawlen, picker->text->encoding,
+										   false);
+		error = pg_parse_json(lex, &nullSemAction);
+		if (error != JSON_SUCCESS)
+			fail_syntax(record, error, lex);
+		else
+			cs_record_fail(record, ERRCODE_INVALID_PARAMETER_VALUE,
+						   pstrdup("record is not a JSON object"));
+	}
+	return record->error_code == 0;
+}
+
+static void
+parse_record(CsJsonPicker *picker, CsRecord *record)
+{
+	JsonSemAction actions = { 0 };
+	JsonParseErrorType error;
+	bool escapes = memchr(record->raw, '\\', record->rawlen) != NULL;
+
+	actions.semstate = picker;
+	actions.object_field_start = field_start;
+	actions.object_field_end = field_end;
+	if (escapes)
+		actions.scalar = keep_token;
+
+	picker->token = NULL;
+	MemoryContextSwitchTo(picker->scratch);
+	picker->lex =
+		makeJsonLexContextCstringLen(record->raw, record->rawlen, picker->text->encoding, escapes);
+	error = pg_parse_json(picker->lex, &actions);
+	MemoryContextSwitchTo(picker->result);
+
+	if (error != JSON_SUCCESS)
+		fail_syntax(record, error, picker->lex);
+	/* Without escapes the parser allocates nothing else, and a reset costs more than a pfree. */
+	if (escapes)
+		MemoryContextReset(picker->scratch);
+	else
+		pfree(picker->lex);
+}
+
+static void
+fail_syntax(CsRecord *record, JsonParseErrorType error, JsonLexContext *lex)
+{
+	char *detail = json_errdetail(error, lex);
+
+	cs_record_fail(record, cs_json_errcode(error),
+				   cs_text_clip(psprintf("record is not valid JSON: %s", detail), MAX_MESSAGE));
+}
+
+/*
+ * A member begins; the parser stands on its value's first token.
+ *
+ * Only members of open objects count, and the parser's level tells: a member of an object inside an
+ * array, or inside a member that is not wanted, is always deeper than the next open one.
+ */
+static void
+field_start(void *state, char *fname, bool isnull)
+{
+	CsJsonPicker *picker = state;
+	JsonLexContext *lex = picker->lex;
+	JsonMember *member;
+	JsonNode *object;
+	int len;
+
+	if (lex->lex_level != picker->nopen)
+		return;
+	object = picker->open[picker->nopen - 1];
+	member = &picker->member[picker->nopen - 1];
+	if (fname != NULL)
+		member->node = cs_json_names_find(object, fname, (int) strlen(fname));
+	else
+	{
+		const char *name = raw_name(picker, &len);
+
+		member->node = cs_json_names_find(object, name, len);
+	}
+	if (member->node == NULL)
+		return;
+	member->type = lex->token_type;
+	member->start = lex->token_start;
+	if (member->node->nchildren > 0)
+	{
+		/* The last of several members of one name wins, with all that is in it. */
+		forget_paths(picker, member->node);
+		if (member->type == JSON_TOKEN_OBJECT_START)
+		{
+			member->node->next = 0;
+			picker->open[picker->nopen++] = member->node;
+		}
+	}
+}
+
+/* A member ends; the parser stands behind it. */
+static void
+field_end(void *state, char *fname, bool isnull)
+{
+	CsJsonPicker *picker = state;
+	JsonMember *member;
+	CsField field;
+
+	if (picker->lex->lex_level == picker->nopen - 1)
+		picker->nopen--;
+	else if (picker->lex->lex_level != picker->nopen)
+		return;
+	member = &picker->member[picker->nopen - 1];
+	if (member->node == NULL || (member->node->exact < 0 && member->node->path < 0))
+		return;
+	read_value(picker, member, &field);
+	/* A name that has a dot or is nested is never both. */
+	if (picker->nopen == 1 && member->node->exact >= 0)
+		store_value(picker, member->node->exact, true, &field);
+	else if (member->node->path >= 0)
+		store_value(picker, member->node->path, false, &field);
+}
+
+/* The parser's token lives in scratch until the record is done. */
+static void
+keep_token(void *state, char *token, JsonTokenType type)
+{
+	((CsJsonPicker *) state)->token = token;
+}
+
+/*
+ * The name of the member whose value the parser stands on, in a record without backslashes.
+ *
+ * Before the value is a colon, before that, maybe, space, and then the name's closing quote.
+ */
+static const char *
+raw_name(const CsJsonPicker *picker, int *len)
+{
+	const char *end = picker->lex->prev_token_terminator - 2;
+	const char *start;
+
+	while (*end != '"')
+		end--;
+	for (start = end; start[-1] != '"';)
+		start--;
+	*len = (int) (end - start);
+	return start;
+}
+
+/* Takes back what an earlier member of the same name gave to paths through it. */
+static void
+forget_paths(CsJsonPicker *picker, const JsonNode *node)
+{
+	for (int i = 0; i < node->nchildren; i++)
+	{
+		int column = node->children[i]->path;
+
+		for (; column >= 0; column = picker->names.same[column])
+			if (!picker->by_name[column])
+				memset(&picker->fields[column], 0, sizeof(CsField));
+		forget_paths(picker, node->children[i]);
+	}
+}
+
+static void
+read_value(CsJsonPicker *picker, const JsonMember *member, CsField *field)
+{
+	const char *start = member->start;
+	const char *end = picker->lex->prev_token_terminator;
+
+	switch (member->type)
+	{
+		case JSON_TOKEN_NULL:
+			field->kind = CS_VALUE_NULL;
+			field->text = NULL;
+			field->len = 0;
+			return;
+		case JSON_TOKEN_STRING:
+			field->kind = CS_VALUE_STRING;
+			if (picker->token != NULL)
+			{
+				start = picker->token;
+				end = start + strlen(start);
+			}
+			else
+			{
+				start++;
+				end--;
+			}
+			break;
+		case JSON_TOKEN_NUMBER:
+			field->kind = CS_VALUE_NUMBER;
+			break;
+		case JSON_TOKEN_OBJECT_START:
+			field->kind = CS_VALUE_OBJECT;
+			break;
+		case JSON_TOKEN_ARRAY_START:
+			field->kind = CS_VALUE_ARRAY;
+			break;
+		default:
+			field->kind = CS_VALUE_BOOL;
+			break;
+	}
+	field->len = (int) (end - start);
+	field->text = keep_text(picker, start, field->len);
+}
+
+/* Gives a value to all columns of a name; by path only where the exact member is not there. */
+static void
+store_value(CsJsonPicker *picker, int column, bool exact, const CsField *field)
+{
+	for (; column >= 0; column = picker->names.same[column])
+	{
+		if (!exact && picker->by_name[column])
+			continue;
+		picker->by_name[column] = exact;
+		picker->fields[column] = *field;
+		picker->projection->seen[column] = true;
+	}
+}
+
+/* A NUL-terminated copy with the record's other memory. */
+static char *
+keep_text(CsJsonPicker *picker, const char *start, int len)
+{
+	char *copy;
+
+	if (picker->roomleft > len)
+	{
+		copy = picker->room;
+		picker->room += len + 1;
+		picker->roomleft -= len + 1;
+	}
+	else
+		copy = MemoryContextAlloc(picker->result, len + 1);
+	memcpy(copy, start, len);
+	copy[len] = '\0';
+	return copy;
+}

@@ -1,0 +1,641 @@
+/*
+ * http.c
+ *		One HTTP transfer at a time, driven with libcurl's multi interface.
+ *
+ * The only file that knows libcurl.  Bytes are pulled: libcurl is only run when
+ * the reader wants more, and is made to pause when the buffer is full, so that
+ * memory stays flat whatever the size of the body.  Nothing throws inside a
+ * callback; what went wrong is noted, and thrown by the caller.
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "net/address.h"
+#include "net/http_internal.h"
+#include "storage/fd.h"
+#include "storage/pmsignal.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#define USER_AGENT "censync/1.0"
+
+/* Bytes libcurl asks the kernel for at once; its upper limit in older versions. */
+#define RECEIVE_SIZE (512 * 1024)
+
+/* Holds what one run of libcurl usually brings; it pauses when this is full. */
+#define BUFFER_SIZE (1024 * 1024)
+
+/* Longest sleep without a look at interrupts.  A signal ends the sleep at once; this bounds the delay
+ * of one that came just before it. */
+#define POLL_MS 100
+
+#define MAX_KEPT_CONNECTIONS 4
+
+struct CsTransfer
+{
+	const CsHttpOptions *options; /* the client's */
+	CURLM *multi;				  /* keeps connections between requests; released by cleanup */
+	CURL *easy;					  /* same */
+	struct curl_slist *headers;	  /* same; of the present request */
+	bool added;					  /* easy is in multi: a transfer is under way */
+	bool done;					  /* it ended, well if failure.kind is CS_FAILURE_NONE */
+	bool paused;				  /* the buffer was full */
+	bool handed_out;			  /* the reader has seen what is in the buffer */
+	bool tls;
+	bool no_body;					/* an answer to HEAD */
+	bool tls_closed;				/* the server said that it has no more to send */
+	bool no_fd;						/* refused by AcquireExternalFD */
+	int sockets;					/* opened for this request */
+	const char *host;				/* CsTransferRequest.host */
+	char refused[INET6_ADDRSTRLEN]; /* an address that is not allowed, "" if there was none */
+	const char *refused_kind;
+	TimestampTz deadline; /* 0: none; see cs_transfer_limit */
+	int64 stall_us;		  /* time waited since the last reset_stall */
+	int64 stall_bytes;	  /* bytes seen at that time */
+	int64 received;		  /* of the present answer, head and body */
+	CsHttpHead head;
+	CsFailure failure;
+	char error[CURL_ERROR_SIZE]; /* filled by libcurl */
+	MemoryContextCallback cleanup;
+	size_t len;	  /* of buffer */
+	char *buffer; /* BUFFER_SIZE */
+};
+
+static void initialize_library(void);
+static void release(void *arg);
+static void set_options(CsTransfer *transfer, const CsTransferRequest *request);
+static void set_callbacks(CsTransfer *transfer);
+static void set_tls(CsTransfer *transfer);
+static void set_method(CsTransfer *transfer, const CsTransferRequest *request);
+static void set_headers(CsTransfer *transfer, const CsTransferRequest *request);
+static void add_header(CsTransfer *transfer, const char *line);
+static bool has_header(const CsTransferRequest *request, const char *name);
+static void check_option(CURLcode code);
+static size_t on_header(char *line, size_t size, size_t count, void *arg);
+static size_t on_body(char *data, size_t size, size_t count, void *arg);
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
+static int on_close_socket(void *arg, curl_socket_t fd);
+static int on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *arg);
+static void run(CsTransfer *transfer);
+static void collect_result(CsTransfer *transfer);
+static void wait_for_more(CsTransfer *transfer);
+static void watch_stall(CsTransfer *transfer, int64 waited_us);
+static void fail(CsTransfer *transfer, CsFailureKind kind, const char *text);
+static CsFailureKind failure_kind(CsTransfer *transfer, CURLcode code);
+static bool reached(const CsTransfer *transfer, CURLINFO info);
+static bool is_end_proven(const CsTransfer *transfer);
+
+CsTransfer *
+cs_transfer_create(const CsHttpOptions *options)
+{
+	CsTransfer *transfer = palloc0(sizeof(CsTransfer));
+
+	initialize_library();
+	transfer->options = options;
+	transfer->buffer = palloc(BUFFER_SIZE);
+	cs_head_init(&transfer->head);
+	transfer->cleanup.func = release;
+	transfer->cleanup.arg = transfer;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &transfer->cleanup);
+	transfer->multi = curl_multi_init();
+	transfer->easy = curl_easy_init();
+	if (transfer->multi == NULL || transfer->easy == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+						errdetail("libcurl could not be initialized.")));
+	(void) curl_multi_setopt(transfer->multi, CURLMOPT_MAXCONNECTS, (long) MAX_KEPT_CONNECTIONS);
+	return transfer;
+}
+
+void
+cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request)
+{
+	cs_transfer_drop(transfer);
+	cs_head_reset(&transfer->head);
+	memset(&transfer->failure, 0, sizeof(transfer->failure));
+	transfer->done = transfer->paused = transfer->handed_out = false;
+	transfer->tls_begun = transfer->tls_closed = transfer->no_fd = false;
+	transfer->tls = request->tls;
+	transfer->no_body = strcmp(request->method, "HEAD") == 0;
+	transfer->sockets = 0;
+	transfer->host = request->host;
+	transfer->refused[0] = transfer->error[0] = '\0';
+	transfer->deadline = 0;
+	transfer->stall_us = transfer->stall_bytes = transfer->received = 0;
+	transfer->len = 0;
+	set_options(transfer, request);
+	if (curl_multi_add_handle(transfer->multi, transfer->easy) != CURLM_OK)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+						errdetail("libcurl could not begin a transfer.")));
+	transfer->added = true;
+}
+
+bool
+cs_transfer_await_head(CsTransfer *transfer)
+{
+	run(transfer);
+	while (!transfer->head.complete && !transfer->done)
+	{
+		wait_for_more(transfer);
+		run(transfer);
+	}
+	if (!transfer->head.complete && transfer->failure.kind == CS_FAILURE_NONE)
+		fail(transfer, CS_FAILURE_LOST, "The head of the answer is not complete.");
+	if (!transfer->head.complete)
+		return false;
+	cs_head_finish(&transfer->head);
+	return true;
+}
+
+CsTransferStatus
+cs_transfer_read(CsTransfer *transfer, const char **data, size_t *len)
+{
+	if (transfer->handed_out)
+		transfer->len = 0;
+	if (transfer->len == 0 && transfer->paused)
+	{
+		transfer->paused = false;
+		(void) curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+	}
+	if (transfer->len == 0)
+		run(transfer);
+	while (transfer->len == 0 && !transfer->done)
+	{
+		wait_for_more(transfer);
+		run(transfer);
+	}
+	transfer->handed_out = true;
+	*data = transfer->buffer;
+	*len = transfer->len;
+	if (transfer->len > 0)
+		return CS_TRANSFER_DATA;
+	if (transfer->failure.kind != CS_FAILURE_NONE)
+		return CS_TRANSFER_FAILED;
+	return is_end_proven(transfer) ? CS_TRANSFER_END : CS_TRANSFER_UNPROVEN_END;
+}
+
+void
+cs_transfer_limit(CsTransfer *transfer, int ms)
+{
+	transfer->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+}
+
+void
+cs_transfer_drop(CsTransfer *transfer)
+{
+	if (transfer->added)
+		(void) curl_multi_remove_handle(transfer->multi, transfer->easy);
+	transfer->added = false;
+	curl_slist_free_all(transfer->headers);
+	transfer->headers = NULL;
+}
+
+const CsHttpHead *
+cs_transfer_head(const CsTransfer *transfer)
+{
+	return &transfer->head;
+}
+
+const CsFailure *
+cs_transfer_failure(const CsTransfer *transfer)
+{
+	return &transfer->failure;
+}
+
+CsHttpStep
+cs_transfer_step(const CsTransfer *transfer)
+{
+	if (transfer->head.status > 0 || reached(transfer, CURLINFO_PRETRANSFER_TIME_T))
+		return CS_HTTP_QUERY;
+	if (transfer->tls_begun)
+		return CS_HTTP_TLS;
+	if (reached(transfer, CURLINFO_CONNECT_TIME_T))
+		return transfer->tls ? CS_HTTP_TLS : CS_HTTP_QUERY;
+	return reached(transfer, CURLINFO_NAMELOOKUP_TIME_T) ? CS_HTTP_CONNECT : CS_HTTP_RESOLVE;
+}
+
+/* In the process that first needs it: what the TLS library sets up must not be inherited by fork. */
+static void
+initialize_library(void)
+{
+	static bool done = false;
+
+	if (done)
+		return;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize libcurl")));
+	done = true;
+}
+
+static void
+release(void *arg)
+{
+	CsTransfer *transfer = arg;
+
+	if (transfer->multi != NULL)
+		cs_transfer_drop(transfer);
+	curl_easy_cleanup(transfer->easy);
+	(void) curl_multi_cleanup(transfer->multi);
+}
+
+/* Starts from libcurl's defaults each time: nothing of an earlier request stays. */
+static void
+set_options(CsTransfer *transfer, const CsTransferRequest *request)
+{
+	CURL *easy = transfer->easy;
+	const CsHttpOptions *options = transfer->options;
+
+	curl_easy_reset(easy);
+	check_option(curl_easy_setopt(easy, CURLOPT_URL, request->url));
+	check_option(curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L));
+	check_option(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"));
+	check_option(curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L));
+	check_option(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L));
+	/* An abandoned name lookup is left to its thread instead of being waited for. */
+	check_option(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));
+	/* Nothing comes from the environment. */
+	check_option(curl_easy_setopt(easy, CURLOPT_PROXY, ""));
+	check_option(curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"));
+	check_option(curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED));
+	check_option(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS));
+	check_option(curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L));
+	check_option(curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long) request->fresh_connection));
+	check_option(curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long) options->connect_timeout_s));
+	check_option(curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long) options->timeout_s));
+	check_option(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_SIZE));
+	check_option(curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT));
+	check_option(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error));
+	set_callbacks(transfer);
+	if (request->tls)
+		set_tls(transfer);
+	set_method(transfer, request);
+	set_headers(transfer, request);
+}
+
+static void
+set_callbacks(CsTransfer *transfer)
+{
+	CURL *easy = transfer->easy;
+
+	check_option(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
+	check_option(curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer));
+	check_option(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
+	check_option(curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer));
+	check_option(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
+	check_option(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer));
+	check_option(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
+	check_option(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer));
+}
+
+static void
+set_tls(CsTransfer *transfer)
+{
+	CURL *easy = transfer->easy;
+
+	check_option(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L));
+	check_option(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L));
+	check_option(curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2));
+	/* Watches for the server's close_notify; see on_debug. */
+	check_option(curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug));
+	check_option(curl_easy_setopt(easy, CURLOPT_DEBUGDATA, transfer));
+	check_option(curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L));
+	if (transfer->options->ca_file == NULL)
+		return;
+	/* Instead of the system's certificates, not besides them. */
+	check_option(curl_easy_setopt(easy, CURLOPT_CAPATH, NULL));
+	check_option(curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->options->ca_file));
+}
+
+static void
+set_method(CsTransfer *transfer, const CsTransferRequest *request)
+{
+	CURL *easy = transfer->easy;
+	bool is_post = strcmp(request->method, "POST") == 0;
+
+	if (transfer->no_body)
+		check_option(curl_easy_setopt(easy, CURLOPT_NOBODY, 1L));
+	else if (request->body != NULL || is_post)
+	{
+		curl_off_t len = request->body ? (curl_off_t) request->body_len : 0;
+
+		check_option(curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, len));
+		check_option(
+			curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : ""));
+	}
+	if (!transfer->no_body && !is_post)
+		check_option(curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method));
+}
+
+/* Also takes away what libcurl would add by itself. */
+static void
+set_headers(CsTransfer *transfer, const CsTransferRequest *request)
+{
+	ListCell *cell;
+
+	foreach (cell, request->headers)
+	{
+		const CsHttpHeader *header = lfirst(cell);
+		char *line = *header->value == '\0' ? psprintf("%s;", header->name)
+											: psprintf("%s: %s", header->name, header->value);
+
+		add_header(transfer, line);
+		pfree(line);
+	}
+	add_header(transfer, "Expect:");
+	if (!has_header(request, "Content-Type"))
+		add_header(transfer, "Content-Type:");
+	if (!has_header(request, "Accept-Encoding"))
+		add_header(transfer, "Accept-Encoding: gzip");
+	check_option(curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers));
+}
+
+static void
+add_header(CsTransfer *transfer, const char *line)
+{
+	struct curl_slist *headers = curl_slist_append(transfer->headers, line);
+
+	check_option(headers == NULL ? CURLE_OUT_OF_MEMORY : CURLE_OK);
+	transfer->headers = headers;
+}
+
+static bool
+has_header(const CsTransferRequest *request, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, request->headers)
+	{
+		if (pg_strcasecmp(((CsHttpHeader *) lfirst(cell))->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_option(CURLcode code)
+{
+	if (code == CURLE_OUT_OF_MEMORY)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (code != CURLE_OK)
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR), errmsg("libcurl does not accept an option"),
+						errdetail("%s.", curl_easy_strerror(code)),
+						errhint("It may be too old, or built without TLS.")));
+}
+
+static size_t
+on_header(char *line, size_t size, size_t count, void *arg)
+{
+	CsTransfer *transfer = arg;
+
+	transfer->received += size * count;
+	/* An idle connection that libcurl found closed before it opened this one counts for nothing. */
+	if (!transfer->head.complete)
+		transfer->tls_closed = false;
+	return cs_head_add_line(&transfer->head, line, size * count) ? size * count : 0;
+}
+
+static size_t
+on_body(char *data, size_t size, size_t count, void *arg)
+{
+	CsTransfer *transfer = arg;
+	size_t len = size * count;
+
+	if (len > BUFFER_SIZE)
+		return 0;
+	if (len > BUFFER_SIZE - transfer->len)
+	{
+		transfer->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	memcpy(transfer->buffer + transfer->len, data, len);
+	if (transfer->len == 0)
+		transfer->handed_out = false;
+	transfer->len += len;
+	transfer->received += len;
+	return len;
+}
+
+/* The one place every connection passes, with the address it really goes to. */
+static curl_socket_t
+on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	CsTransfer *transfer = arg;
+	curl_socket_t fd;
+
+	if (!cs_address_is_allowed(transfer->host, &address->addr))
+	{
+		cs_address_text(&address->addr, transfer->refused, sizeof(transfer->refused));
+		transfer->refused_kind = cs_address_kind(&address->addr);
+		return CURL_SOCKET_BAD;
+	}
+	if (!AcquireExternalFD())
+	{
+		transfer->no_fd = true;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd == CURL_SOCKET_BAD)
+		ReleaseExternalFD();
+	else
+		transfer->sockets++;
+	return fd;
+}
+
+static int
+on_close_socket(void *arg, curl_socket_t fd)
+{
+	ReleaseExternalFD();
+	return close(fd);
+}
+
+/*
+ * Looks for the TLS alert close_notify, which tells the end of a stream from a
+ * cut: libcurl reports it nowhere else, and with some versions of OpenSSL takes
+ * a bare end of the connection for it.  A TLS library that shows no alerts to
+ * libcurl leaves the end unproven.
+ */
+static int
+on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
+{
+	static const char close_notify[2] = { 1, 0 };
+
+	/* libcurl puts no time to the connection before TLS is there, too. */
+	if (type == CURLINFO_SSL_DATA_OUT)
+		((CsTransfer *) arg)->tls_begun = true;
+	if (type == CURLINFO_SSL_DATA_IN && size == 2 && memcmp(data, close_notify, 2) == 0)
+		((CsTransfer *) arg)->tls_closed = true;
+	return 0;
+}
+
+/* Lets libcurl do what can be done without waiting.  Threads that it starts to look up names must
+ * not take signals meant for this process's only real thread. */
+static void
+run(CsTransfer *transfer)
+{
+	int running;
+	sigset_t before;
+	CURLMcode code;
+
+	if (transfer->done)
+		return;
+	sigprocmask(SIG_SETMASK, &BlockSig, &before);
+	code = curl_multi_perform(transfer->multi, &running);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (code != CURLM_OK)
+		fail(transfer, code == CURLM_OUT_OF_MEMORY ? CS_FAILURE_NO_MEMORY : CS_FAILURE_OTHER,
+			 curl_multi_strerror(code));
+	else
+		collect_result(transfer);
+}
+
+static void
+collect_result(CsTransfer *transfer)
+{
+	int left;
+	CURLMsg *message;
+
+	while ((message = curl_multi_info_read(transfer->multi, &left)) != NULL)
+	{
+		CURLcode code = message->data.result;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		transfer->done = true;
+		if (code != CURLE_OK)
+			fail(transfer, failure_kind(transfer, code),
+				 transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code));
+	}
+}
+
+/* Sleeps until there is something to do for libcurl, or a signal, or a moment has passed. */
+static void
+wait_for_more(CsTransfer *transfer)
+{
+	TimestampTz before = GetCurrentTimestamp();
+	TimestampTz after;
+
+	pgstat_report_wait_start(PG_WAIT_EXTENSION);
+	(void) curl_multi_poll(transfer->multi, NULL, 0, POLL_MS, NULL);
+	pgstat_report_wait_end();
+	if (IsUnderPostmaster && !PostmasterIsAlive())
+		ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN),
+						errmsg("terminating connection due to unexpected postmaster exit")));
+	CHECK_FOR_INTERRUPTS();
+	after = GetCurrentTimestamp();
+	if (transfer->deadline != 0 && after >= transfer->deadline)
+		fail(transfer, CS_FAILURE_STALLED, "");
+	else if (reached(transfer, CURLINFO_PRETRANSFER_TIME_T))
+		watch_stall(transfer, Max(after - before, 0));
+}
+
+/* Counts only time spent waiting here: a reader that takes its time with a piece is no stall. */
+static void
+watch_stall(CsTransfer *transfer, int64 waited_us)
+{
+	int limit_s = transfer->options->stall_timeout_s;
+	curl_off_t sent = 0;
+	int64 bytes;
+
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	bytes = transfer->received + sent;
+	transfer->stall_us += waited_us;
+	if (bytes - transfer->stall_bytes >= Max(limit_s, 1))
+	{
+		transfer->stall_us = 0;
+		transfer->stall_bytes = bytes;
+	}
+	else if (limit_s > 0 && transfer->stall_us >= limit_s * USECS_PER_SEC)
+		fail(transfer, CS_FAILURE_STALLED, "");
+}
+
+static void
+fail(CsTransfer *transfer, CsFailureKind kind, const char *text)
+{
+	CsFailure *failure = &transfer->failure;
+
+	transfer->done = true;
+	failure->kind = kind;
+	failure->step = cs_transfer_step(transfer);
+	strlcpy(failure->text, text, sizeof(failure->text));
+	strlcpy(failure->address, transfer->refused, sizeof(failure->address));
+	failure->address_kind = transfer->refused_kind;
+}
+
+static CsFailureKind
+failure_kind(CsTransfer *transfer, CURLcode code)
+{
+	switch (code)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_RESOLVE_PROXY:
+			return CS_FAILURE_RESOLVE;
+		case CURLE_COULDNT_CONNECT:
+			if (transfer->refused[0] != '\0' && transfer->sockets == 0)
+				return CS_FAILURE_REFUSED;
+			return transfer->no_fd ? CS_FAILURE_NO_FD : CS_FAILURE_CONNECT;
+		case CURLE_OPERATION_TIMEDOUT:
+			return reached(transfer, CURLINFO_PRETRANSFER_TIME_T) ? CS_FAILURE_TIMEOUT
+																  : CS_FAILURE_CONNECT_TIMEOUT;
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_ISSUER_ERROR:
+			return CS_FAILURE_CERTIFICATE;
+		case CURLE_SSL_CACERT_BADFILE:
+			return CS_FAILURE_CA_FILE;
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CIPHER:
+		case CURLE_SSL_ENGINE_NOTFOUND:
+		case CURLE_SSL_ENGINE_SETFAILED:
+		case CURLE_SSL_ENGINE_INITFAILED:
+		case CURLE_SSL_CRL_BADFILE:
+		case CURLE_SSL_INVALIDCERTSTATUS:
+			return CS_FAILURE_TLS;
+		case CURLE_SEND_ERROR:
+		case CURLE_RECV_ERROR:
+		case CURLE_PARTIAL_FILE:
+		case CURLE_GOT_NOTHING:
+		case CURLE_HTTP2:
+		case CURLE_HTTP2_STREAM:
+		case CURLE_SSL_SHUTDOWN_FAILED:
+			return CS_FAILURE_LOST;
+		case CURLE_UNSUPPORTED_PROTOCOL:
+		case CURLE_WEIRD_SERVER_REPLY:
+		case CURLE_BAD_CONTENT_ENCODING:
+			return CS_FAILURE_NOT_HTTP;
+		case CURLE_WRITE_ERROR:
+			return transfer->head.overflow ? CS_FAILURE_HEAD_TOO_LARGE : CS_FAILURE_OTHER;
+		case CURLE_OUT_OF_MEMORY:
+			return CS_FAILURE_NO_MEMORY;
+		default:
+			return CS_FAILURE_OTHER;
+	}
+}
+
+/* Has libcurl put a time to this stage of the present transfer? */
+static bool
+reached(const CsTransfer *transfer, CURLINFO info)
+{
+	curl_off_t us = 0;
+
+	return curl_easy_getinfo(transfer->easy, info, &us) == CURLE_OK && us > 0;
+}
+
+/* Does anything say that a body that ended without an error has ended where it should? */
+static bool
+is_end_proven(const CsTransfer *transfer)
+{
+	const CsHttpHead *head = &transfer->head;
+	curl_off_t length = -1;
+	long version = 0;
+
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version);
+	return transfer->no_body || head->status == 204 || head->status == 304 || length >= 0 ||
+		   version >= CURL_HTTP_VERSION_2_0 ||
+		   cs_head_lists(head, "Transfer-Encoding", "chunked") || transfer->tls_closed;
+}

@@ -1,0 +1,167 @@
+/*
+ * http_internal.h
+ *		What the files of the HTTP client share with each other, and with nobody else:
+ *		http.c moves bytes with libcurl and throws nothing remote, http_client.c decides
+ *		what to send, and again, and where; http_error.c says what went wrong.
+ */
+#ifndef CS_HTTP_INTERNAL_H
+#define CS_HTTP_INTERNAL_H
+
+#include <netinet/in.h>
+
+#include "datatype/timestamp.h"
+#include "net/gunzip.h"
+#include "net/http.h"
+
+/* Of the head of one answer, trailing blanks and line ends not counted. */
+#define CS_MAX_HEAD (256 * 1024)
+#define CS_MAX_HEADERS 500
+
+/* The head of one answer.  Filled inside libcurl's callback, where nothing may throw: all memory is
+ * there beforehand. */
+typedef struct CsHttpHead
+{
+	int status;					/* 0: no status line yet */
+	bool complete;				/* the empty line after the headers of the final answer was seen */
+	bool overflow;				/* larger than allowed */
+	int nheaders;
+	size_t used;
+	char *text;					/* CS_MAX_HEAD bytes: name, NUL, value, NUL, ... */
+} CsHttpHead;
+
+extern void cs_head_init(CsHttpHead *head);
+extern void cs_head_reset(CsHttpHead *head);
+
+/* One line as it came.  False: over a limit.  Throws nothing. */
+extern bool cs_head_add_line(CsHttpHead *head, const char *line, size_t len);
+
+/* Makes all values valid in the server's encoding. */
+extern void cs_head_finish(CsHttpHead *head);
+
+/* The next value of this header after previous (NULL: the first one), or NULL. */
+extern const char *cs_head_find(const CsHttpHead *head, const char *name, const char *previous);
+
+/* Does a comma-separated header have this element? */
+extern bool cs_head_lists(const CsHttpHead *head, const char *name, const char *element);
+
+typedef enum CsFailureKind
+{
+	CS_FAILURE_NONE,
+	CS_FAILURE_RESOLVE,
+	CS_FAILURE_REFUSED,			/* by us: an address that is not allowed */
+	CS_FAILURE_NO_FD,			/* by us: too many open files */
+	CS_FAILURE_CONNECT,
+	CS_FAILURE_TLS,
+	CS_FAILURE_CERTIFICATE,
+	CS_FAILURE_CA_FILE,
+	CS_FAILURE_CONNECT_TIMEOUT,
+	CS_FAILURE_TIMEOUT,
+	CS_FAILURE_STALLED,
+	CS_FAILURE_LOST,
+	CS_FAILURE_NOT_HTTP,
+	CS_FAILURE_HEAD_TOO_LARGE,
+	CS_FAILURE_NO_MEMORY,
+	CS_FAILURE_OTHER
+} CsFailureKind;
+
+typedef struct CsFailure
+{
+	CsFailureKind kind;
+	CsHttpStep step;			/* how far the transfer got */
+	char text[512];				/* libcurl's words, unredacted; may be empty */
+	char address[INET6_ADDRSTRLEN]; /* CS_FAILURE_REFUSED */
+	const char *address_kind;	/* same: see cs_address_kind; NULL: a public one */
+} CsFailure;
+
+/* One request as it goes on the wire. */
+typedef struct CsTransferRequest
+{
+	const char *method;
+	const char *url;			/* from cs_url_build */
+	const char *host;			/* of url, for the rules of addresses; outlives the transfer */
+	bool tls;					/* url is https */
+	List *headers;				/* CsHttpHeader *, checked */
+	const char *body;			/* or NULL; lives until the head of the answer is there */
+	size_t body_len;
+	bool fresh_connection;		/* libcurl silently sends again when a kept connection turns out to
+								 * be dead; this keeps it from doing so */
+} CsTransferRequest;
+
+typedef enum CsTransferStatus
+{
+	CS_TRANSFER_DATA,
+	CS_TRANSFER_END,			/* complete by Content-Length, chunks, HTTP/2 or TLS */
+	CS_TRANSFER_UNPROVEN_END,	/* the connection was closed, and nothing says that this is the end */
+	CS_TRANSFER_FAILED
+} CsTransferStatus;
+
+typedef struct CsTransfer CsTransfer;
+
+/* In CurrentMemoryContext, which owns it; options must outlive it. */
+extern CsTransfer *cs_transfer_create(const CsHttpOptions *options);
+
+/* Ends what is under way and begins a request. */
+extern void cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request);
+
+/* Waits, interruptibly, for the head of the answer; false: see cs_transfer_failure. */
+extern bool cs_transfer_await_head(CsTransfer *transfer);
+
+/* The next piece of the body as sent, valid until the next call. */
+extern CsTransferStatus cs_transfer_read(CsTransfer *transfer, const char **data, size_t *len);
+
+/* From now on the transfer fails as stalled if it takes longer than this. */
+extern void cs_transfer_limit(CsTransfer *transfer, int ms);
+
+/* Ends the transfer; its connection is kept if it can be used again. */
+extern void cs_transfer_drop(CsTransfer *transfer);
+
+extern const CsHttpHead *cs_transfer_head(const CsTransfer *transfer);
+extern const CsFailure *cs_transfer_failure(const CsTransfer *transfer);
+
+/* How far it got. */
+extern CsHttpStep cs_transfer_step(const CsTransfer *transfer);
+
+typedef enum CsBodyStatus
+{
+	CS_BODY_DATA,
+	CS_BODY_END,
+	CS_BODY_UNPROVEN_END,
+	CS_BODY_FAILED,				/* see cs_transfer_failure */
+	CS_BODY_CORRUPT,			/* what came is not what its Content-Encoding says */
+	CS_BODY_TRUNCATED,			/* the body ended, the compressed stream in it did not */
+	CS_BODY_TOO_LARGE
+} CsBodyStatus;
+
+struct CsHttp
+{
+	MemoryContext context;		/* this struct, copies of the options, the transfer */
+	MemoryContext exchange;		/* what belongs to one request; reset by the next */
+	CsHttpOptions options;
+	CsTransfer *transfer;
+	CsGunzip *gunzip;			/* of the present answer, in exchange; NULL: it is not compressed */
+	char *url;					/* of the present hop, in exchange; NULL before the first request */
+	char *host;					/* same */
+	bool authenticates;			/* see CsHttpRequest */
+	bool sent;					/* the present hop is on its way, or was */
+	bool allow_unproven_end;
+	bool ended;					/* the end of the body was reported */
+	int64 bytes;				/* of all answers */
+	int64 response_bytes;		/* of this one */
+	TimestampTz next_start;		/* no request before this */
+};
+
+/* The next piece of the body, decompressed and counted; throws nothing but a cancel. */
+extern CsBodyStatus cs_http_next_piece(CsHttp *http, const char **data, size_t *len);
+
+/* Why the last transfer failed, or the body ended badly. */
+extern void cs_http_throw_failure(CsHttp *http) pg_attribute_noreturn();
+extern void cs_http_throw_body(CsHttp *http, CsBodyStatus status) pg_attribute_noreturn();
+
+/* The present hop's URL for a message. */
+extern char *cs_http_shown_url(CsHttp *http);
+
+/* A host that no rule of censync.allowed_hosts admits. */
+extern void cs_http_throw_refused(const char *host, const char *address,
+								  const char *address_kind) pg_attribute_noreturn();
+
+#endif							/* CS_HTTP_INTERNAL_H */

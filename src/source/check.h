@@ -1,0 +1,33 @@
+/*
+ * check.h
+ *		What censync_check collects from a source.
+ */
+#ifndef CS_CHECK_H
+#define CS_CHECK_H
+
+#include "nodes/pg_list.h"
+
+typedef struct CsCheckStep
+{
+	const char *name; /* resolve, connect, tls, authenticate, query */
+	bool ok;
+	char *detail;
+} CsCheckStep;
+
+typedef struct CsCheck
+{
+	List *steps; /* CsCheckStep *, in CurrentMemoryContext of the adding call */
+} CsCheck;
+
+static inline void
+cs_check_step(CsCheck *check, const char *name, bool ok, char *detail)
+{
+	CsCheckStep *step = palloc(sizeof(CsCheckStep));
+
+	step->name = name;
+	step->ok = ok;
+	step->detail = detail;
+	check->steps = lappend(check->steps, step);
+}
+
+#endif /* CS_CHECK_H */

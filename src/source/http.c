@@ -1,0 +1,361 @@
+/*
+ * http.c
+ *		Source type "http": any endpoint that answers with JSON, NDJSON or CSV.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "base/errors.h"
+#include "base/settings.h"
+#include "net/auth.h"
+#include "net/redact.h"
+#include "net/url.h"
+#include "source/check.h"
+#include "source/headers.h"
+#include "source/http.h"
+#include "source/options.h"
+#include "source/pages.h"
+
+/* What one batch holds at most, whichever comes first. */
+#define BATCH_RECORDS 1000
+#define BATCH_BYTES (1024 * 1024)
+
+/* So much of a body, or all of it, is looked at before its format is guessed. */
+#define SNIFF_BYTES 4096
+
+typedef struct HttpReader
+{
+	CsReader base;				/* must be first */
+	MemoryContext context;		/* of the reader; what follows lives in it */
+	MemoryContext page_context; /* the current page's decoder */
+	CsOptionSet *options;
+	CsProjection projection; /* names and seen flags are those of base.columns */
+	List *headers;			 /* CsHttpHeader * */
+	CsAuth *auth;
+	CsHttp *http;
+	CsPager *pager;
+	CsFormat format;	/* as configured; CS_FORMAT_AUTO: each page by its answer */
+	CsDecoder *decoder; /* NULL before a page's format is known */
+	StringInfo head;	/* first bytes of a page while its format is not known, else NULL */
+	enum
+	{
+		PAGE_TO_FETCH,
+		PAGE_BODY,	/* more of the body may come */
+		PAGE_DRAIN, /* the body has ended, records may be left in the decoder */
+		PAGE_LAST_DONE
+	} state;
+	int64 records; /* numbered so far */
+	int64 page_records;
+	uint64 page_digest;
+} HttpReader;
+
+static CsReader *http_open(const CsReadSpec *spec);
+static void http_check(const CsReadSpec *spec, CsCheck *check);
+static CsReadStatus http_next_batch(CsReader *base, CsBatch *batch);
+static char *http_record_json(CsReader *base, const CsRecord *record);
+static void set_up_columns(HttpReader *reader, const CsReadSpec *spec);
+static CsHttp *create_client(HttpReader *reader);
+static void fetch_page(HttpReader *reader);
+static void read_some(HttpReader *reader);
+static void start_decoder(HttpReader *reader, const char *data, size_t len);
+static CsFormat format_of_page(HttpReader *reader, const char *data, size_t len);
+static void end_page(HttpReader *reader);
+static CsFormat format_by_name(const char *name);
+static void report_steps(CsCheck *check, CsHttpStep failed, bool ok, bool tls, char *detail);
+
+const CsSourceType cs_source_http = { "http", http_open, http_check };
+
+static CsReader *
+http_open(const CsReadSpec *spec)
+{
+	HttpReader *reader = palloc0(sizeof(HttpReader));
+	const char *url;
+	const char *headers;
+
+	reader->context = CurrentMemoryContext;
+	reader->page_context =
+		AllocSetContextCreate(CurrentMemoryContext, "censync page", ALLOCSET_DEFAULT_SIZES);
+	reader->options = cs_options_load(spec->serverid, spec->userid, spec->near);
+	if (spec->query)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a source of type \"http\" has no query language"),
+						errhint("Name the path below the server's url as object.")));
+	url = cs_option_get(reader->options, "url");
+	if (url == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+						errmsg("the server has no option \"url\""),
+						errhint("ALTER SERVER ... OPTIONS (ADD url 'https://...')")));
+	if (spec->object)
+		url = cs_url_append(url, spec->object);
+	headers = cs_option_get(reader->options, "headers");
+	reader->headers = headers ? cs_headers_parse(headers) : NIL;
+	reader->format = format_by_name(cs_option_get(reader->options, "format"));
+	reader->auth = cs_auth_create(cs_options_credentials(reader->options->user));
+	reader->http = create_client(reader);
+	reader->pager = cs_pager_create(reader->options, url);
+	set_up_columns(reader, spec);
+	reader->base.next_batch = http_next_batch;
+	reader->base.record_json = http_record_json;
+	return &reader->base;
+}
+
+/* Fetches the server's url itself: whatever it answers says how far we got. */
+static void
+http_check(const CsReadSpec *spec, CsCheck *check)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	HttpReader *reader = (HttpReader *) http_open(spec);
+	bool tls = pg_strncasecmp(cs_pager_url(reader->pager), "https:", 6) == 0;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		CsBatch batch;
+		CsReadStatus status = http_next_batch(&reader->base, &batch);
+
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		report_steps(check, CS_HTTP_QUERY, true, tls,
+					 psprintf("%s answered with %s", cs_url_display(cs_http_url(reader->http)),
+							  status == CS_READ_ROWS ? "records" : "no record"));
+	}
+	PG_CATCH();
+	{
+		CsError *error = cs_error_catch(caller);
+
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		if (cs_error_is_cancel(error->code))
+			cs_error_throw(error);
+		report_steps(check, cs_http_step(reader->http), false, tls,
+					 psprintf("%s%s%s%s%s", error->message, error->detail ? ": " : "",
+							  error->detail ? error->detail : "", error->hint ? " " : "",
+							  error->hint ? error->hint : ""));
+	}
+	PG_END_TRY();
+	CurrentResourceOwner = owner;
+}
+
+static CsReadStatus
+http_next_batch(CsReader *base, CsBatch *batch)
+{
+	HttpReader *reader = (HttpReader *) base;
+	int64 bytes = 0;
+
+	batch->nrecords = 0;
+	batch->records = palloc(sizeof(CsRecord) * BATCH_RECORDS);
+	while (batch->nrecords < BATCH_RECORDS && bytes < BATCH_BYTES)
+	{
+		CsRecord *record = &batch->records[batch->nrecords];
+
+		if (reader->state == PAGE_LAST_DONE)
+			break;
+		if (reader->state == PAGE_TO_FETCH)
+			fetch_page(reader);
+		if (reader->decoder && cs_decoder_next(reader->decoder, record))
+		{
+			record->number = ++reader->records;
+			reader->page_records++;
+			reader->page_digest = hash_bytes_extended((const unsigned char *) record->raw,
+													  record->rawlen, reader->page_digest);
+			bytes += record->rawlen;
+			batch->nrecords++;
+		}
+		else if (reader->state == PAGE_DRAIN && batch->nrecords > 0)
+			break; /* the batch's records still need this page's decoder */
+		else if (reader->state == PAGE_DRAIN)
+			end_page(reader);
+		else
+			read_some(reader);
+	}
+	base->bytes_read = cs_http_bytes(reader->http);
+	return batch->nrecords > 0 ? CS_READ_ROWS : CS_READ_END;
+}
+
+static char *
+http_record_json(CsReader *base, const CsRecord *record)
+{
+	HttpReader *reader = (HttpReader *) base;
+
+	return cs_redact_secrets(cs_decoder_record_json(reader->decoder, record),
+							 cs_auth_secrets(reader->auth));
+}
+
+static void
+set_up_columns(HttpReader *reader, const CsReadSpec *spec)
+{
+	CsReader *base = &reader->base;
+	ListCell *lc;
+	int i = 0;
+
+	base->ncolumns = list_length(spec->wanted);
+	base->columns = palloc0(sizeof(CsColumn) * Max(1, base->ncolumns));
+	base->seen = palloc0(sizeof(bool) * Max(1, base->ncolumns));
+	reader->projection.ncolumns = base->ncolumns;
+	reader->projection.names = palloc0(sizeof(char *) * Max(1, base->ncolumns));
+	reader->projection.seen = base->seen;
+	foreach (lc, spec->wanted)
+	{
+		base->columns[i].name = pstrdup(lfirst(lc));
+		base->columns[i].typid = TEXTOID;
+		base->columns[i].typmod = -1;
+		base->columns[i].collation = DEFAULT_COLLATION_OID;
+		reader->projection.names[i] = base->columns[i].name;
+		i++;
+	}
+}
+
+static CsHttp *
+create_client(HttpReader *reader)
+{
+	CsOptionSet *set = reader->options;
+	CsHttpOptions http = { 0 };
+	const char *size = cs_option_get(set, "max_response_size");
+	const char *rate = cs_option_get(set, "rate_limit");
+	int64 cap = (int64) cs_max_response_size_mb * 1024 * 1024;
+	CsHttp *client;
+
+	http.allow_http = cs_option_bool(cs_option_get_default(set, "allow_http", "false"));
+	http.ca_file = cs_option_get(set, "ca_file");
+	http.connect_timeout_s = cs_option_int(cs_option_get_default(set, "connect_timeout", "10"));
+	http.timeout_s = cs_option_int(cs_option_get_default(set, "timeout", "3600"));
+	http.stall_timeout_s = cs_option_int(cs_option_get_default(set, "stall_timeout", "60"));
+	http.max_response_bytes = size ? Min(cap, cs_option_bytes(size)) : cap;
+	http.requests_per_second = rate ? cs_option_rate(rate) : 0;
+	http.secrets = cs_auth_secrets(reader->auth);
+	client = cs_http_create(&http);
+	cs_http_allow_unproven_end(
+		client, strcmp(cs_option_get_default(set, "end_of_body", "proven"), "close") == 0);
+	return client;
+}
+
+/* Sends the request for the current page; a token that has expired meanwhile is renewed once. */
+static void
+fetch_page(HttpReader *reader)
+{
+	bool renewable = cs_option_get_user(reader->options, "client_id") != NULL;
+	MemoryContext old = MemoryContextSwitchTo(reader->page_context);
+
+	for (int attempt = 0;; attempt++)
+	{
+		CsHttpRequest request = { 0 };
+
+		request.method = "GET";
+		request.url = cs_pager_url(reader->pager);
+		request.headers = reader->headers;
+		request.repeatable = true;
+		MemoryContextSwitchTo(reader->context);
+		cs_auth_apply(reader->auth, reader->http, &request);
+		MemoryContextSwitchTo(reader->page_context);
+		if (cs_http_send(reader->http, &request, renewable && attempt == 0) != 401)
+			break;
+		(void) cs_auth_renew(reader->auth);
+	}
+	reader->decoder = NULL;
+	reader->head = makeStringInfo();
+	reader->page_records = 0;
+	reader->page_digest = 0;
+	reader->state = PAGE_BODY;
+	MemoryContextSwitchTo(old);
+}
+
+static void
+read_some(HttpReader *reader)
+{
+	const char *data;
+	size_t len;
+	bool more = cs_http_read(reader->http, &data, &len);
+	MemoryContext old = MemoryContextSwitchTo(reader->page_context);
+
+	if (reader->decoder == NULL)
+	{
+		if (more)
+			appendBinaryStringInfo(reader->head, data, (int) len);
+		if (!more || reader->head->len >= SNIFF_BYTES || reader->format != CS_FORMAT_AUTO)
+		{
+			start_decoder(reader, reader->head->data, reader->head->len);
+			cs_decoder_feed(reader->decoder, reader->head->data, reader->head->len);
+		}
+	}
+	else if (more)
+		cs_decoder_feed(reader->decoder, data, len);
+	if (!more)
+	{
+		cs_decoder_finish(reader->decoder);
+		reader->state = PAGE_DRAIN;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+start_decoder(HttpReader *reader, const char *data, size_t len)
+{
+	CsDecoderOptions options = { 0 };
+
+	options.format = format_of_page(reader, data, len);
+	options.records = cs_option_get(reader->options, "records");
+	options.delimiter =
+		cs_option_delimiter(cs_option_get_default(reader->options, "delimiter", ","));
+	reader->decoder = cs_decoder_create(&options, &reader->projection);
+}
+
+/* As configured, as its Content-Type says, or as its first bytes look. */
+static CsFormat
+format_of_page(HttpReader *reader, const char *data, size_t len)
+{
+	CsFormat format = reader->format;
+
+	if (format == CS_FORMAT_AUTO)
+		format = cs_format_from_content_type(cs_http_header(reader->http, "Content-Type"));
+	if (format == CS_FORMAT_AUTO)
+		format = cs_format_sniff(data, len);
+	return format;
+}
+
+static void
+end_page(HttpReader *reader)
+{
+	CsPage page = { 0 };
+
+	page.url = cs_http_url(reader->http);
+	page.links = cs_http_headers(reader->http, "Link");
+	page.envelope = cs_decoder_envelope(reader->decoder);
+	page.records = reader->page_records;
+	page.digest = reader->page_digest;
+	reader->state = cs_pager_next(reader->pager, &page) ? PAGE_TO_FETCH : PAGE_LAST_DONE;
+	if (reader->state == PAGE_TO_FETCH)
+	{
+		reader->decoder = NULL;
+		MemoryContextReset(reader->page_context);
+	}
+}
+
+static CsFormat
+format_by_name(const char *name)
+{
+	if (name == NULL)
+		return CS_FORMAT_AUTO;
+	if (strcmp(name, "json") == 0)
+		return CS_FORMAT_JSON;
+	return strcmp(name, "csv") == 0 ? CS_FORMAT_CSV : CS_FORMAT_NDJSON;
+}
+
+/* The steps before the one that was reached went well; that one did or did not. */
+static void
+report_steps(CsCheck *check, CsHttpStep reached, bool ok, bool tls, char *detail)
+{
+	static const char *const names[] = { "resolve", "connect", "tls", "authenticate", "query" };
+
+	for (int step = CS_HTTP_RESOLVE; step < (int) reached; step++)
+		cs_check_step(check, names[step], true,
+					  pstrdup(step == CS_HTTP_TLS && !tls ? "not used: the url is http" : "ok"));
+	cs_check_step(check, names[reached], ok, detail);
+}

@@ -1,0 +1,38 @@
+/*
+ * pages.h
+ *		From one page of an HTTP source to the next, and when there is none.
+ */
+#ifndef CS_PAGES_H
+#define CS_PAGES_H
+
+#include "source/options.h"
+
+/* One page that was read to its end. */
+typedef struct CsPage
+{
+	const char *url;	  /* that answered */
+	List *links;		  /* char *: values of its Link headers */
+	const char *envelope; /* the document without its records; NULL if it was no JSON */
+	int64 records;
+	uint64 digest; /* of its records */
+} CsPage;
+
+typedef struct CsPager CsPager;
+
+/* A pager over first_url in CurrentMemoryContext; throws 22023 when options are missing. */
+extern CsPager *cs_pager_create(const CsOptionSet *options, const char *first_url);
+
+/* The page to fetch now. */
+extern const char *cs_pager_url(const CsPager *pager);
+
+/*
+ * Moves on.  False: that was the last page, and nothing the source announced is missing.  Throws
+ * HV000 when pages repeat, when a configured member is missing, or when fewer records came than
+ * were announced; 08P01 when the next page is on another origin.
+ */
+extern bool cs_pager_next(CsPager *pager, const CsPage *page);
+
+/* The target of rel=next among the values of Link headers (RFC 8288), or NULL. */
+extern char *cs_link_next(List *values);
+
+#endif /* CS_PAGES_H */

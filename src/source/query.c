@@ -1,0 +1,172 @@
+/*
+ * query.c
+ *		Source: a query, table, view or foreign table of this database.
+ *
+ * The query runs as the sync's owner, read only, under the search_path of the
+ * session that defined it.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "catalog/namespace.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "base/user.h"
+#include "source/query.h"
+
+#define BATCH_RECORDS 1000
+
+typedef struct QueryReader
+{
+	CsReader base;			/* must be first */
+	const CsReadSpec *spec; /* the caller's */
+	Portal portal;			/* closed with the SPI connection or the transaction */
+	TupleDesc desc;			/* of the query, in the reader's context */
+	SPITupleTable *batch;	/* of the last fetch, freed by the next */
+	int64 records;
+} QueryReader;
+
+static CsReadStatus query_next_batch(CsReader *base, CsBatch *batch);
+static char *query_record_json(CsReader *base, const CsRecord *record);
+static const char *query_text(const CsReadSpec *spec);
+static void open_portal(QueryReader *reader, const char *sql);
+static void describe(QueryReader *reader);
+static void switch_to_owner(QueryReader *reader, CsUserContext *saved);
+
+CsReader *
+cs_query_open(const CsReadSpec *spec)
+{
+	QueryReader *reader = palloc0(sizeof(QueryReader));
+	MemoryContext context = CurrentMemoryContext;
+
+	reader->spec = spec;
+	open_portal(reader, query_text(spec));
+	MemoryContextSwitchTo(context);
+	describe(reader);
+	reader->base.typed = true;
+	reader->base.local = true;
+	reader->base.next_batch = query_next_batch;
+	reader->base.record_json = query_record_json;
+	return &reader->base;
+}
+
+static CsReadStatus
+query_next_batch(CsReader *base, CsBatch *batch)
+{
+	QueryReader *reader = (QueryReader *) base;
+	MemoryContext context = CurrentMemoryContext;
+	CsUserContext saved;
+
+	if (reader->batch)
+		SPI_freetuptable(reader->batch);
+	reader->batch = NULL;
+	switch_to_owner(reader, &saved);
+	SPI_cursor_fetch(reader->portal, true, BATCH_RECORDS);
+	cs_user_restore(&saved);
+	reader->batch = SPI_tuptable;
+	MemoryContextSwitchTo(context);
+
+	batch->nrecords = (int) SPI_processed;
+	if (batch->nrecords == 0)
+		return CS_READ_END;
+	batch->records = palloc0(sizeof(CsRecord) * batch->nrecords);
+	for (int i = 0; i < batch->nrecords; i++)
+	{
+		CsRecord *record = &batch->records[i];
+		HeapTuple tuple = reader->batch->vals[i];
+
+		record->number = ++reader->records;
+		record->values = palloc(sizeof(Datum) * reader->desc->natts);
+		record->nulls = palloc(sizeof(bool) * reader->desc->natts);
+		heap_deform_tuple(tuple, reader->desc, record->values, record->nulls);
+		base->bytes_read += tuple->t_len;
+	}
+	return CS_READ_ROWS;
+}
+
+static char *
+query_record_json(CsReader *base, const CsRecord *record)
+{
+	QueryReader *reader = (QueryReader *) base;
+	CsUserContext saved;
+	HeapTuple tuple = heap_form_tuple(reader->desc, record->values, record->nulls);
+	Datum json;
+
+	switch_to_owner(reader, &saved);
+	json = DirectFunctionCall1(row_to_json, HeapTupleGetDatum(tuple));
+	cs_user_restore(&saved);
+	return TextDatumGetCString(json);
+}
+
+static const char *
+query_text(const CsReadSpec *spec)
+{
+	if (spec->query && spec->object)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a source is a query or an object, not both")));
+	if (spec->query)
+		return spec->query;
+	if (spec->object)
+		return psprintf("SELECT * FROM %s",
+						NameListToQuotedString(stringToQualifiedNameList(spec->object)));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the sync has no source"),
+					errhint("Give a server, a query in this database, or an object of it.")));
+}
+
+/* Read only: a query that would write is refused by SPI. */
+static void
+open_portal(QueryReader *reader, const char *sql)
+{
+	CsUserContext saved;
+	SPIPlanPtr plan;
+
+	switch_to_owner(reader, &saved);
+	plan = SPI_prepare(sql, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the source query: %s", SPI_result_code_string(SPI_result));
+	if (!SPI_is_cursor_plan(plan))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the source query must be one statement that returns rows")));
+	PushActiveSnapshot(GetTransactionSnapshot());
+	reader->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	PopActiveSnapshot();
+	SPI_freeplan(plan);
+	cs_user_restore(&saved);
+}
+
+static void
+describe(QueryReader *reader)
+{
+	CsReader *base = &reader->base;
+
+	reader->desc = BlessTupleDesc(CreateTupleDescCopy(reader->portal->tupDesc));
+	base->ncolumns = reader->desc->natts;
+	base->columns = palloc0(sizeof(CsColumn) * Max(1, base->ncolumns));
+	base->seen = palloc(sizeof(bool) * Max(1, base->ncolumns));
+	memset(base->seen, true, base->ncolumns);
+	for (int i = 0; i < base->ncolumns; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(reader->desc, i);
+
+		base->columns[i].name = pstrdup(NameStr(attribute->attname));
+		base->columns[i].typid = attribute->atttypid;
+		base->columns[i].typmod = attribute->atttypmod;
+		base->columns[i].collation = attribute->attcollation;
+	}
+}
+
+static void
+switch_to_owner(QueryReader *reader, CsUserContext *saved)
+{
+	/* The path in force is the definition's, put there by whoever opened the reader. */
+	char *path = pstrdup(GetConfigOption("search_path", false, false));
+
+	cs_user_switch(saved, reader->spec->userid, path);
+}

@@ -1,0 +1,58 @@
+/*
+ * registry.c
+ *		The source types there are: one row each.
+ */
+#include "postgres.h"
+
+#include "foreign/foreign.h"
+#include "lib/stringinfo.h"
+
+#include "source/http.h"
+#include "source/query.h"
+#include "source/reader.h"
+
+static const CsSourceType *const source_types[] = {
+	&cs_source_http,
+};
+
+const CsSourceType *
+cs_source_type_find(const char *name)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < (int) lengthof(source_types); i++)
+	{
+		if (name && strcmp(source_types[i]->name, name) == 0)
+			return source_types[i];
+		appendStringInfo(&names, "%s%s", i ? ", " : "", source_types[i]->name);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 name ? errmsg("unknown source type \"%s\"", name) : errmsg("the server has no type"),
+			 errhint("CREATE SERVER ... TYPE 'http' FOREIGN DATA WRAPPER censync; types are: %s.",
+					 names.data)));
+}
+
+const CsSourceType *
+cs_source_type_of_server(Oid serverid)
+{
+	ForeignServer *server = GetForeignServer(serverid);
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(server->fdwid);
+
+	if (strcmp(wrapper->fdwname, "censync") != 0)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("server \"%s\" belongs to foreign-data wrapper \"%s\"",
+							   server->servername, wrapper->fdwname),
+						errhint("Its foreign tables can be read by a query in this database: leave "
+								"server out and give query or object.")));
+	return cs_source_type_find(server->servertype);
+}
+
+CsReader *
+cs_reader_open(const CsReadSpec *spec)
+{
+	if (!OidIsValid(spec->serverid))
+		return cs_query_open(spec);
+	return cs_source_type_of_server(spec->serverid)->open(spec);
+}

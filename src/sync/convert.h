@@ -1,0 +1,29 @@
+/*
+ * convert.h
+ *		A source's text as a value of a PostgreSQL type.
+ */
+#ifndef CS_CONVERT_H
+#define CS_CONVERT_H
+
+#include "fmgr.h"
+
+#include "format/decoder.h"
+
+/* What is to be known of the target type; filled once by cs_text_input_init. */
+typedef struct CsTextInput
+{
+	FmgrInfo input; /* the type's input function; its memory is of the init's context */
+	Oid ioparam;
+	int32 typmod;
+	bool is_json;	/* json or jsonb: strings keep their quotes */
+	bool is_array;	/* JSON arrays become array literals */
+	bool is_domain; /* NULL must be checked too */
+} CsTextInput;
+
+/* Allocates in CurrentMemoryContext. */
+extern void cs_text_input_init(CsTextInput *target, Oid type, int32 typmod);
+
+/* The value, in CurrentMemoryContext; throws whatever the type's input function throws. */
+extern Datum cs_text_input(CsTextInput *target, const CsField *field, bool *isnull);
+
+#endif /* CS_CONVERT_H */

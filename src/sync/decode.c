@@ -1,0 +1,349 @@
+/*
+ * decode.c
+ *		Source values into values of the destination's columns.
+ *
+ * Text goes straight to the type's input function; values of typed sources and
+ * expressions go through the executor's expressions.  PostgreSQL 15 has no
+ * soft errors, so records are decoded inside a subtransaction that lasts until
+ * one fails: a batch without errors costs one, each bad record one more.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "sync/convert.h"
+#include "sync/decode.h"
+#include "sync/expression.h"
+
+/* How one mapping's value comes about. */
+typedef struct DecodeColumn
+{
+	const CsMapping *mapping;
+	int source;			   /* position in the scope; -1 for expressions and constants */
+	ExprState *expression; /* typed values and expressions, else NULL */
+	List *used;			   /* int: positions an expression reads */
+	CsTextInput input;	   /* for text */
+	Datum constant;		   /* of CS_MAP_VALUE, decoded once, in the plan's context */
+	bool constant_null;
+} DecodeColumn;
+
+struct CsDecodePlan
+{
+	const CsMappingSet *set;
+	MemoryContext context; /* the plan's */
+	bool typed;
+	CsScope scope;
+	DecodeColumn *columns; /* set->count of them */
+	ExprContext *econtext; /* NULL if there are no expressions */
+	TupleTableSlot *slot;  /* the record, for expressions */
+	bool *in_slot;		   /* text sources: scope columns that expressions read */
+};
+
+static void plan_column(CsDecodePlan *plan, int i);
+static void set_up_slot(CsDecodePlan *plan);
+static void decode_records(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows, volatile int *at);
+static void decode_record(CsDecodePlan *plan, const CsRecord *record, CsRow *row);
+static void fill_slot(CsDecodePlan *plan, const CsRecord *record);
+static void check_key(const CsMappingSet *set, CsRow *row);
+static CsError *record_error(const CsRecord *record);
+static void append_json_value(StringInfo json, Oid type, Datum value);
+
+CsDecodePlan *
+cs_decode_create(const CsMappingSet *set, const CsColumn *columns, int ncolumns)
+{
+	CsDecodePlan *plan = palloc0(sizeof(CsDecodePlan));
+
+	plan->set = set;
+	plan->context = CurrentMemoryContext;
+	plan->typed = columns != NULL;
+	plan->scope.open = !plan->typed;
+	plan->scope.ncolumns = ncolumns;
+	plan->scope.columns = (CsColumn *) columns;
+	plan->columns = palloc0(sizeof(DecodeColumn) * set->count);
+	for (int i = 0; i < set->count; i++)
+		plan_column(plan, i);
+	set_up_slot(plan);
+	return plan;
+}
+
+List *
+cs_decode_wanted(const CsDecodePlan *plan)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < plan->scope.ncolumns; i++)
+		names = lappend(names, plan->scope.columns[i].name);
+	return names;
+}
+
+void
+cs_decode_batch(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int at = 0;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	while (at < batch->nrecords)
+	{
+		CHECK_FOR_INTERRUPTS();
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			decode_records(plan, batch, rows, &at);
+			ReleaseCurrentSubTransaction();
+		}
+		PG_CATCH();
+		{
+			CsError *error = cs_error_catch(context);
+
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(context);
+			CurrentResourceOwner = owner;
+			if (!cs_error_is_of_row(error->code))
+				cs_error_throw(error);
+			error->column = plan->set->items[rows[at].decoded].dest->name;
+			rows[at++].error = error;
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PopActiveSnapshot();
+}
+
+bool *
+cs_decode_seen(const CsDecodePlan *plan, const CsReader *reader)
+{
+	bool *seen = palloc(sizeof(bool) * Max(1, plan->set->count));
+
+	for (int i = 0; i < plan->set->count; i++)
+	{
+		DecodeColumn *column = &plan->columns[i];
+		ListCell *lc;
+
+		seen[i] = column->source < 0 || reader->seen[column->source];
+		foreach (lc, column->used)
+			if (!reader->seen[lfirst_int(lc)])
+				ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+								errmsg("no record of the source has \"%s\"",
+									   plan->scope.columns[lfirst_int(lc)].name),
+								errdetail("The expression for column \"%s\" reads it.",
+										  column->mapping->dest->name),
+								errhint("censync_preview shows what the records have.")));
+	}
+	return seen;
+}
+
+char *
+cs_decode_row_json(const CsMappingSet *set, const Datum *values, const bool *nulls, int n)
+{
+	StringInfoData json;
+
+	if (n == 0)
+		return NULL;
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int k = 0; k < n; k++)
+	{
+		if (k > 0)
+			appendStringInfoString(&json, ", ");
+		escape_json(&json, set->items[k].dest->name);
+		appendStringInfoString(&json, ": ");
+		if (nulls[k])
+			appendStringInfoString(&json, "null");
+		else
+			append_json_value(&json, set->items[k].dest->typid, values[k]);
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+static void
+plan_column(CsDecodePlan *plan, int i)
+{
+	const CsMapping *mapping = &plan->set->items[i];
+	const CsDestColumn *dest = mapping->dest;
+	DecodeColumn *column = &plan->columns[i];
+	column->mapping = mapping;
+	column->source = -1;
+	cs_text_input_init(&column->input, dest->typid, dest->typmod);
+	switch (mapping->kind)
+	{
+		case CS_MAP_COLUMN:
+			column->source = cs_scope_find(&plan->scope, mapping->source);
+			Assert(column->source >= 0);
+			if (plan->typed)
+				column->expression = cs_expression_compile_column(&plan->scope, column->source,
+																  dest->typid, dest->typmod);
+			break;
+		case CS_MAP_EXPRESSION:
+			column->expression = cs_expression_compile(&plan->scope, mapping->source, dest->typid,
+													   dest->typmod, dest->name, &column->used);
+			break;
+		case CS_MAP_VALUE:
+			column->constant =
+				cs_text_input(&column->input, &mapping->value, &column->constant_null);
+			break;
+	}
+}
+
+static void
+set_up_slot(CsDecodePlan *plan)
+{
+	TupleDesc desc;
+
+	plan->in_slot = palloc0(sizeof(bool) * Max(1, plan->scope.ncolumns));
+	for (int i = 0; i < plan->set->count; i++)
+	{
+		ListCell *lc;
+
+		if (plan->columns[i].expression && plan->econtext == NULL)
+			plan->econtext = CreateStandaloneExprContext();
+		foreach (lc, plan->columns[i].used)
+			plan->in_slot[lfirst_int(lc)] = true;
+	}
+	if (plan->econtext == NULL)
+		return;
+	desc = CreateTemplateTupleDesc(plan->scope.ncolumns);
+	for (int i = 0; i < plan->scope.ncolumns; i++)
+	{
+		const CsColumn *column = &plan->scope.columns[i];
+
+		TupleDescInitEntry(desc, i + 1, NULL, column->typid, column->typmod, 0);
+		TupleDescInitEntryCollation(desc, i + 1, column->collation);
+	}
+	plan->slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	plan->econtext->ecxt_scantuple = plan->slot;
+}
+
+/* From record *at on; *at follows, so that after an error it is the bad one. */
+static void
+decode_records(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows, volatile int *at)
+{
+	for (; *at < batch->nrecords; (*at)++)
+	{
+		CsRow *row = &rows[*at];
+		const CsRecord *record = &batch->records[*at];
+
+		row->decoded = 0;
+		row->error = record_error(record);
+		if (row->error)
+			continue;
+		decode_record(plan, record, row);
+		check_key(plan->set, row);
+	}
+}
+
+static void
+decode_record(CsDecodePlan *plan, const CsRecord *record, CsRow *row)
+{
+	int n = plan->set->count;
+
+	row->values = palloc(sizeof(Datum) * n);
+	row->nulls = palloc(sizeof(bool) * n);
+	if (plan->econtext)
+		fill_slot(plan, record);
+	for (int i = 0; i < n; i++, row->decoded++)
+	{
+		DecodeColumn *column = &plan->columns[i];
+
+		if (column->expression)
+			row->values[i] = ExecEvalExpr(column->expression, plan->econtext, &row->nulls[i]);
+		else if (column->mapping->kind == CS_MAP_VALUE)
+		{
+			row->values[i] = column->constant;
+			row->nulls[i] = column->constant_null;
+		}
+		else
+			row->values[i] =
+				cs_text_input(&column->input, &record->fields[column->source], &row->nulls[i]);
+	}
+}
+
+static void
+fill_slot(CsDecodePlan *plan, const CsRecord *record)
+{
+	TupleTableSlot *slot = plan->slot;
+
+	ExecClearTuple(slot);
+	for (int i = 0; i < plan->scope.ncolumns; i++)
+	{
+		if (plan->typed)
+		{
+			slot->tts_values[i] = record->values[i];
+			slot->tts_isnull[i] = record->nulls[i];
+			continue;
+		}
+		slot->tts_isnull[i] = !plan->in_slot[i] || record->fields[i].kind == CS_VALUE_NULL;
+		slot->tts_values[i] = 0;
+		if (!slot->tts_isnull[i])
+			slot->tts_values[i] = PointerGetDatum(
+				cstring_to_text_with_len(record->fields[i].text, record->fields[i].len));
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+/* A record whose key has a NULL names no row. */
+static void
+check_key(const CsMappingSet *set, CsRow *row)
+{
+	for (int k = 0; k < set->nkeys; k++)
+		if (row->nulls[k])
+		{
+			CsError *error = palloc0(sizeof(CsError));
+
+			error->code = ERRCODE_NOT_NULL_VIOLATION;
+			error->message =
+				psprintf("column \"%s\" of the sync key is null", set->items[k].dest->name);
+			error->column = set->items[k].dest->name;
+			row->error = error;
+			return;
+		}
+}
+
+static CsError *
+record_error(const CsRecord *record)
+{
+	CsError *error;
+
+	if (record->error_code == 0)
+		return NULL;
+	error = palloc0(sizeof(CsError));
+	error->code = record->error_code;
+	error->message = record->error_message;
+	return error;
+}
+
+static void
+append_json_value(StringInfo json, Oid type, Datum value)
+{
+	Oid output;
+	bool is_varlena;
+	char *text;
+
+	getTypeOutputInfo(type, &output, &is_varlena);
+	text = OidOutputFunctionCall(output, value);
+	switch (getBaseType(type))
+	{
+		case BOOLOID:
+			appendStringInfoString(json, text[0] == 't' ? "true" : "false");
+			break;
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			appendStringInfoString(json, text);
+			break;
+		default:
+			escape_json(json, text);
+	}
+}

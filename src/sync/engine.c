@@ -1,0 +1,314 @@
+/*
+ * engine.c
+ *		A run from its definition to its log.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/user.h"
+#include "catalog/late_log.h"
+#include "catalog/locks.h"
+#include "sync/engine.h"
+#include "sync/privileges.h"
+#include "sync/run.h"
+
+static CsSync *load_runnable(const char *name);
+static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure);
+static CsError *try_run(CsRun *run, MemoryContext result);
+static void take_steps(CsRun *run);
+static void prepare(CsRun *run);
+static void prepare_source(CsRun *run);
+static List *column_names(const CsReader *reader);
+static void change_destination(CsRun *run);
+static void lock_destination(CsRun *run);
+static void count_delta(CsRun *run);
+static void close_run(CsRun *run, const CsSync *sync, const CsError *error, bool durable);
+
+int64
+cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
+{
+	CsSync *sync = load_runnable(name);
+	int64 run_id;
+
+	if (!cs_run_lock(sync->sync_id, request->durable))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("sync \"%s\" is already running", sync->name),
+						errhint("censync.runs shows since when.")));
+	if (!request->durable)
+		return run_locked(sync, request, failure);
+	PG_TRY();
+	{
+		run_id = run_locked(sync, request, failure);
+	}
+	PG_FINALLY();
+	{
+		cs_run_unlock(sync->sync_id);
+	}
+	PG_END_TRY();
+	return run_id;
+}
+
+void
+cs_engine_validate(const CsSync *sync)
+{
+	CsRun run = { 0 };
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "censync validation", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CsUserContext saved;
+
+	run.sync = sync;
+	run.context = context;
+	SPI_connect();
+	MemoryContextSwitchTo(context);
+	cs_user_switch(&saved, sync->owner, CS_SAFE_SEARCH_PATH);
+	cs_sync_apply_settings(sync);
+	prepare(&run);
+	cs_user_restore(&saved);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	SPI_finish();
+}
+
+static CsSync *
+load_runnable(const char *name)
+{
+	CsSync *sync = cs_sync_load(name);
+
+	cs_sync_check_access(sync);
+	if (sync->paused)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("sync \"%s\" is paused", sync->name),
+						sync->at_home ? 0 : errdetail("It came here with a dump."),
+						errhint("SELECT censync_resume(%s);", quote_literal_cstr(sync->name))));
+	if (!OidIsValid(sync->owner))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("owner \"%s\" of sync \"%s\" does not exist", sync->owner_name,
+							   sync->name)));
+	return sync;
+}
+
+static int64
+run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
+{
+	MemoryContext result = CurrentMemoryContext;
+	CsRun run = { 0 };
+	CsError *error;
+
+	run.sync = sync;
+	run.dry_run = request->dry_run;
+	run.limit = request->limit;
+	run.trigger = request->trigger;
+	run.started_at = GetCurrentTimestamp();
+	run.run_id = cs_run_log_open(sync, request->trigger, request->dry_run);
+	if (request->durable)
+		SPI_commit();
+	MemoryContextSwitchTo(result);
+	run.records = cs_record_log_create();
+	run.context = AllocSetContextCreate(result, "censync run", ALLOCSET_DEFAULT_SIZES);
+	error = try_run(&run, result);
+	MemoryContextDelete(run.context);
+	close_run(&run, sync, error, request->durable);
+	if (error && cs_error_is_cancel(error->code))
+		cs_error_throw(error);
+	*failure = error;
+	return run.run_id;
+}
+
+/* In a subtransaction, so that a failed run changes nothing and its log remains. */
+static CsError *
+try_run(CsRun *run, MemoryContext result)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	CsError *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(run->context);
+	PG_TRY();
+	{
+		take_steps(run);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		error = cs_error_catch(result);
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(result);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+static void
+take_steps(CsRun *run)
+{
+	CsUserContext saved;
+
+	cs_user_switch(&saved, run->sync->owner, CS_SAFE_SEARCH_PATH);
+	cs_sync_apply_settings(run->sync);
+	/* A snapshot of our own, so that none is left behind while we wait for the source. */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	prepare(run);
+	PopActiveSnapshot();
+	cs_run_read(run);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	lock_destination(run);
+	cs_user_restore(&saved);
+
+	cs_user_switch(&saved, run->apply_as, CS_SAFE_SEARCH_PATH);
+	change_destination(run);
+	cs_user_restore(&saved);
+	PopActiveSnapshot();
+	cs_run_end_stages(run);
+}
+
+/* Everything that can be known, and go wrong, before the source is read. */
+static void
+prepare(CsRun *run)
+{
+	const CsSync *sync = run->sync;
+
+	run->options = cs_sync_options_parse(sync->options);
+	if (run->options->timeout_s > 0)
+		run->deadline =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), run->options->timeout_s * 1000L);
+	if (!OidIsValid(sync->destination))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("destination %s does not exist any more", sync->destination_name),
+						errhint("Name another with censync_alter_sync.")));
+	run->destination = cs_destination_load(sync->destination);
+	cs_destination_check(run->destination);
+	run->key = cs_destination_find_key(run->destination, sync->sync_key);
+	run->apply_as = cs_user_to_apply_as(sync->owner, run->destination->owner);
+	if (sync->server)
+		run->serverid = get_foreign_server_oid(sync->server, false);
+	prepare_source(run);
+	cs_privileges_check(run->mappings, sync->behavior, run->apply_as);
+}
+
+/* A source that knows its columns is opened first; one that doesn't is told which are wanted. */
+static void
+prepare_source(CsRun *run)
+{
+	const CsSync *sync = run->sync;
+	CsUserContext saved;
+	bool knows_columns = !OidIsValid(run->serverid);
+
+	run->spec.serverid = run->serverid;
+	run->spec.userid = sync->owner;
+	run->spec.query = sync->query;
+	run->spec.object = sync->object;
+	run->spec.near = run->options->read;
+	if (knows_columns)
+		run->reader = cs_reader_open(&run->spec);
+	run->mappings = cs_mapping_load(sync, run->destination, run->key,
+									knows_columns ? column_names(run->reader) : NIL);
+	cs_user_switch(&saved, run->apply_as, pstrdup(GetConfigOption("search_path", false, false)));
+	run->plan = cs_decode_create(run->mappings, knows_columns ? run->reader->columns : NULL,
+								 knows_columns ? run->reader->ncolumns : 0);
+	cs_user_restore(&saved);
+	if (!knows_columns)
+	{
+		run->spec.wanted = cs_decode_wanted(run->plan);
+		run->reader = cs_reader_open(&run->spec);
+	}
+}
+
+static List *
+column_names(const CsReader *reader)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < reader->ncolumns; i++)
+		names = lappend(names, reader->columns[i].name);
+	return names;
+}
+
+static void
+change_destination(CsRun *run)
+{
+	cs_run_drop_duplicates(run);
+	cs_run_find_deletes(run);
+	cs_run_diff(run);
+	if (run->dry_run)
+		count_delta(run);
+	else
+	{
+		/* Deferred triggers can't fire inside a security-restricted operation. */
+		cs_run_execute("SET CONSTRAINTS ALL IMMEDIATE", NULL);
+		cs_run_apply(run);
+		cs_run_update_memory(run);
+		cs_run_check_bad_share(run, true);
+	}
+	run->counts.unchanged = run->counts.read - run->counts.invalid - run->counts.created -
+							run->counts.updated - run->counts.skipped -
+							(run->counts.rejected - run->rejected_deletes);
+}
+
+/* Only now: no lock on the destination is held while the source is read. */
+static void
+lock_destination(CsRun *run)
+{
+	CsDestination *now;
+
+	if (!ConditionalLockRelationOid(run->destination->relid, RowExclusiveLock))
+		LockRelationOid(run->destination->relid, RowExclusiveLock);
+	now = cs_destination_load(run->destination->relid);
+	if (!cs_destination_equal(run->destination, now))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("destination %s was altered during the run",
+							   cs_destination_quoted(run->destination)),
+						errhint("Nothing was changed. Run again.")));
+}
+
+static void
+count_delta(CsRun *run)
+{
+	run->counts.created = run->creates->count;
+	run->counts.updated = run->updates->count;
+	run->counts.deleted = run->deletes ? run->deletes->count : 0;
+}
+
+/* Writes the log.  A cancel undoes the transaction around us, so then somebody else must write it. */
+static void
+close_run(CsRun *run, const CsSync *sync, const CsError *error, bool durable)
+{
+	bool canceled = error && cs_error_is_cancel(error->code);
+	const char *status = error == NULL ? "completed" : canceled ? "canceled" : "failed";
+
+	if (error)
+	{
+		run->counts.created = run->counts.updated = run->counts.deleted = 0;
+		run->counts.unchanged = run->counts.skipped = 0;
+	}
+	if (canceled && !durable)
+	{
+		cs_late_log_write(sync, run->run_id, run->trigger, run->dry_run, run->started_at,
+						  &run->counts, error);
+		return;
+	}
+	cs_record_log_write(run->records, run->run_id);
+	tuplestore_end(run->records->store);
+	cs_run_log_close(run->run_id, status, &run->counts, error);
+	if (durable)
+		SPI_commit();
+	else if (error)
+		ereport(WARNING, (errcode(error->code),
+						  errmsg("run " INT64_FORMAT " of sync \"%s\" failed: %s", run->run_id,
+								 sync->name, error->message),
+						  error->detail ? errdetail_internal("%s", error->detail) : 0,
+						  error->hint ? errhint("%s", error->hint) : 0));
+}

@@ -1,0 +1,285 @@
+/*
+ * memory.c
+ *		What a mirror tracks: the keys it has written, which it alone may
+ *		delete.
+ *
+ * Keys are kept as text, under fixed settings, so that they outlive changes of
+ * a session, a server version or a column's type.  User-defined code (domain
+ * checks behind input functions) only ever runs as the role that applies;
+ * reading and writing the table itself runs as its owner.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "catalog/spi.h"
+#include "sync/run.h"
+#include "sync/sqlgen.h"
+
+static bool tracks(const CsRun *run);
+static void find_vanished(CsRun *run);
+static CsStage *load_keys(CsRun *run);
+static CsStage *type_keys(CsRun *run, CsStage *keys);
+static void check_share_of_deletes(CsRun *run, int64 of, const char *what);
+static void remember_written(CsRun *run);
+static void forget_gone(CsRun *run);
+static Datum key_to_text_array(const CsMappingSet *set, const Datum *values);
+static void execute_on_keys(CsStage *keys, const char *sql);
+
+/* To be called as the role that applies. */
+void
+cs_run_find_deletes(CsRun *run)
+{
+	const CsMappingSet *set = run->mappings;
+
+	if (run->sync->behavior != CS_MIRROR || !run->read_to_end)
+		return;
+	if (run->counts.read == 0 && !run->options->allow_empty_source)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the source of mirror \"%s\" is empty", run->sync->name),
+						errdetail("Every mirrored row would be deleted."),
+						errhint("If that is meant, set option allow_empty_source to true.")));
+	run->deletes = cs_stage_create("part", set, true);
+	cs_stage_register(run->stage);
+	cs_stage_register(run->held);
+	if (run->options->whole_table)
+		cs_run_store(cs_sql_deletable(set, true), run->deletes);
+	else
+		find_vanished(run);
+	cs_stage_unregister(run->held);
+	cs_stage_unregister(run->stage);
+	if (run->options->whole_table && run->deletes->count > 0)
+	{
+		bool isnull;
+
+		cs_run_execute(cs_sql_count_destination(set), NULL);
+		check_share_of_deletes(run, DatumGetInt64(cs_catalog_datum(0, 1, &isnull)),
+							   "rows of the table");
+	}
+}
+
+/* Keeps the keys of the delta before another diff replaces it. */
+void
+cs_run_note_written(CsRun *run)
+{
+	CsStage *sets[] = { run->updates, run->creates };
+
+	if (!tracks(run))
+		return;
+	if (run->written == NULL)
+		run->written = cs_stage_create("written", run->mappings, true);
+	for (int i = 0; i < (int) lengthof(sets); i++)
+	{
+		TupleTableSlot *slot = cs_stage_rewind(sets[i]);
+
+		while (cs_stage_next(sets[i], slot))
+		{
+			slot_getsomeattrs(slot, run->mappings->nkeys + 1);
+			cs_stage_put_raw(run->written, slot->tts_values, slot->tts_isnull);
+		}
+	}
+}
+
+/* To be called as the role that applies, after the apply. */
+void
+cs_run_update_memory(CsRun *run)
+{
+	if (!tracks(run))
+		return;
+	if (run->vanished && run->vanished->count > 0)
+		forget_gone(run);
+	if (run->written && run->written->count > 0)
+		remember_written(run);
+}
+
+static bool
+tracks(const CsRun *run)
+{
+	return run->sync->behavior == CS_MIRROR && !run->options->whole_table;
+}
+
+static void
+find_vanished(CsRun *run)
+{
+	CsStage *keys = load_keys(run);
+	int64 tracked = keys->count;
+	CsStage *memory = type_keys(run, keys);
+
+	run->vanished = cs_stage_create_tracked("vanished", run->mappings);
+	cs_stage_register(memory);
+	cs_run_store(cs_sql_vanished(run->mappings), run->vanished);
+	cs_stage_unregister(memory);
+	tuplestore_end(memory->store);
+	if (run->vanished->count == 0)
+		return;
+	cs_stage_register(run->vanished);
+	cs_run_store(cs_sql_deletable(run->mappings, false), run->deletes);
+	cs_stage_unregister(run->vanished);
+	check_share_of_deletes(run, tracked, "rows that this sync has written");
+}
+
+static CsStage *
+load_keys(CsRun *run)
+{
+	CsStage *keys = cs_stage_create_keys("keys");
+	CsUserContext saved;
+
+	cs_user_switch_to_catalog(&saved);
+	cs_run_store(psprintf("SELECT key FROM censync.mirror_memory WHERE sync_id = " INT64_FORMAT,
+						  run->sync->sync_id),
+				 keys);
+	cs_user_restore(&saved);
+	return keys;
+}
+
+/* Ends keys. */
+static CsStage *
+type_keys(CsRun *run, CsStage *keys)
+{
+	const CsMappingSet *set = run->mappings;
+	CsStage *memory = cs_stage_create_tracked("memory", set);
+	FmgrInfo *input = palloc(sizeof(FmgrInfo) * set->nkeys);
+	Oid *ioparam = palloc(sizeof(Oid) * set->nkeys);
+	Datum *values = palloc(sizeof(Datum) * (set->nkeys + 1));
+	bool *nulls = palloc0(sizeof(bool) * (set->nkeys + 1));
+	TupleTableSlot *slot = cs_stage_rewind(keys);
+	MemoryContext row_context =
+		AllocSetContextCreate(run->context, "censync tracked key", ALLOCSET_SMALL_SIZES);
+	CsUserContext saved;
+
+	cs_user_switch(&saved, run->apply_as, CS_SAFE_SEARCH_PATH);
+	cs_user_set_canonical_text();
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		Oid function;
+
+		getTypeInputInfo(set->items[k].dest->typid, &function, &ioparam[k]);
+		fmgr_info(function, &input[k]);
+	}
+	while (cs_stage_next(keys, slot))
+	{
+		MemoryContext old = MemoryContextSwitchTo(row_context);
+		bool isnull;
+		Datum *parts;
+		int n;
+
+		values[0] = slot_getattr(slot, 1, &isnull);
+		deconstruct_array(DatumGetArrayTypeP(values[0]), TEXTOID, -1, false, TYPALIGN_INT, &parts,
+						  NULL, &n);
+		if (n != set->nkeys)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("what mirror \"%s\" tracks is of another sync key", run->sync->name),
+					 errhint("SELECT censync_reset(%s) makes the next run a first run.",
+							 quote_literal_cstr(run->sync->name))));
+		for (int k = 0; k < n; k++)
+			values[k + 1] = InputFunctionCall(&input[k], TextDatumGetCString(parts[k]), ioparam[k],
+											  set->items[k].dest->typmod);
+		cs_stage_put_raw(memory, values, nulls);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(row_context);
+	}
+	cs_user_restore(&saved);
+	MemoryContextDelete(row_context);
+	tuplestore_end(keys->store);
+	return memory;
+}
+
+static void
+check_share_of_deletes(CsRun *run, int64 of, const char *what)
+{
+	if ((double) run->deletes->count <= run->options->max_deletes * (double) of)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("mirror \"%s\" would delete " INT64_FORMAT " of " INT64_FORMAT " %s",
+						   run->sync->name, run->deletes->count, of, what),
+					errdetail("Option max_deletes allows a share of %g. Nothing was changed.",
+							  run->options->max_deletes),
+					errhint("If the source is right, raise max_deletes for this run.")));
+}
+
+static void
+remember_written(CsRun *run)
+{
+	CsStage *keys = cs_stage_create_keys("keys");
+	TupleTableSlot *slot = cs_stage_rewind(run->written);
+	MemoryContext row_context =
+		AllocSetContextCreate(run->context, "censync written key", ALLOCSET_SMALL_SIZES);
+	CsUserContext saved;
+	bool isnull = false;
+
+	cs_user_switch(&saved, run->apply_as, CS_SAFE_SEARCH_PATH);
+	cs_user_set_canonical_text();
+	while (cs_stage_next(run->written, slot))
+	{
+		MemoryContext old = MemoryContextSwitchTo(row_context);
+		Datum key;
+
+		slot_getallattrs(slot);
+		if (!cs_run_is_unapplied(run, DatumGetInt64(slot->tts_values[0])))
+		{
+			key = key_to_text_array(run->mappings, slot->tts_values + 1);
+			cs_stage_put_raw(keys, &key, &isnull);
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(row_context);
+	}
+	cs_user_restore(&saved);
+	MemoryContextDelete(row_context);
+	execute_on_keys(keys, psprintf("INSERT INTO censync.mirror_memory SELECT " INT64_FORMAT
+								   ", k.key FROM keys k ON CONFLICT DO NOTHING",
+								   run->sync->sync_id));
+}
+
+/* Vanished keys that the destination has no row of, be it that this run deleted it or somebody else. */
+static void
+forget_gone(CsRun *run)
+{
+	CsStage *keys = cs_stage_create_keys("keys");
+
+	cs_stage_register(run->vanished);
+	cs_run_store(cs_sql_forgettable(run->mappings), keys);
+	cs_stage_unregister(run->vanished);
+	execute_on_keys(
+		keys,
+		psprintf("DELETE FROM censync.mirror_memory m USING keys k WHERE m.sync_id = " INT64_FORMAT
+				 " AND m.key = k.key",
+				 run->sync->sync_id));
+}
+
+static Datum
+key_to_text_array(const CsMappingSet *set, const Datum *values)
+{
+	Datum *parts = palloc(sizeof(Datum) * set->nkeys);
+
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		Oid function;
+		bool is_varlena;
+
+		getTypeOutputInfo(set->items[k].dest->typid, &function, &is_varlena);
+		parts[k] = CStringGetTextDatum(OidOutputFunctionCall(function, values[k]));
+	}
+	return PointerGetDatum(construct_array(parts, set->nkeys, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* As the owner of the extension's tables; ends keys. */
+static void
+execute_on_keys(CsStage *keys, const char *sql)
+{
+	CsUserContext saved;
+
+	cs_user_switch_to_catalog(&saved);
+	cs_stage_register(keys);
+	cs_run_execute(sql, NULL);
+	cs_stage_unregister(keys);
+	cs_user_restore(&saved);
+	tuplestore_end(keys->store);
+}

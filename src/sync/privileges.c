@@ -1,0 +1,64 @@
+/*
+ * privileges.c
+ *		What a role must be allowed before its sync reads anything.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "sync/privileges.h"
+
+static void require_column(const CsMappingSet *set, const CsMapping *mapping, Oid role,
+						   AclMode mode, const char *name);
+static void refuse(const CsMappingSet *set, Oid role, const char *privilege, const char *column)
+	pg_attribute_noreturn();
+
+void
+cs_privileges_check(const CsMappingSet *set, CsBehavior behavior, Oid role)
+{
+	Oid relid = set->destination->relid;
+
+	if (pg_namespace_aclcheck(get_rel_namespace(relid), role, ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, set->destination->schema);
+	for (int i = 0; i < set->count; i++)
+	{
+		const CsMapping *mapping = &set->items[i];
+
+		if (mapping->is_key || behavior != CS_APPEND)
+			require_column(set, mapping, role, ACL_SELECT, "SELECT");
+		if (behavior != CS_UPDATE)
+			require_column(set, mapping, role, ACL_INSERT, "INSERT");
+		if (behavior != CS_APPEND && (!mapping->is_key || !mapping->dest->exact))
+			require_column(set, mapping, role, ACL_UPDATE, "UPDATE");
+	}
+	if (behavior == CS_MIRROR && pg_class_aclcheck(relid, role, ACL_DELETE) != ACLCHECK_OK)
+		refuse(set, role, "DELETE", NULL);
+}
+
+static void
+require_column(const CsMappingSet *set, const CsMapping *mapping, Oid role, AclMode mode,
+			   const char *name)
+{
+	Oid relid = set->destination->relid;
+
+	if (pg_class_aclcheck(relid, role, mode) != ACLCHECK_OK &&
+		pg_attribute_aclcheck(relid, mapping->dest->attnum, role, mode) != ACLCHECK_OK)
+		refuse(set, role, name, mapping->dest->name);
+}
+
+static void
+refuse(const CsMappingSet *set, Oid role, const char *privilege, const char *column)
+{
+	char *table = cs_destination_quoted(set->destination);
+	const char *grantee = quote_identifier(GetUserNameFromId(role, false));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 column ? errmsg("role %s lacks %s on column \"%s\" of destination %s", grantee,
+							 privilege, column, table)
+					: errmsg("role %s lacks %s on destination %s", grantee, privilege, table),
+			 errhint("GRANT %s ON %s TO %s;", privilege, table, grantee)));
+}

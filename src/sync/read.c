@@ -1,0 +1,99 @@
+/*
+ * read.c
+ *		First steps of a run: read, decode, stage.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "base/user.h"
+#include "sync/run.h"
+
+static void stage_batch(CsRun *run, CsBatch *batch);
+static void stage_row(CsRun *run, const CsRecord *record, CsRow *row);
+static void settle_mappings(CsRun *run);
+
+void
+cs_run_read(CsRun *run)
+{
+	MemoryContext batch_context =
+		AllocSetContextCreate(run->context, "censync batch", ALLOCSET_DEFAULT_SIZES);
+	CsBatch batch;
+
+	run->stage = cs_stage_create("stage", run->mappings, false);
+	if (run->sync->behavior == CS_MIRROR)
+		run->held = cs_stage_create("held", run->mappings, true);
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		cs_run_check_deadline(run);
+		if (run->limit >= 0 && run->counts.read >= run->limit)
+			break;
+		MemoryContextReset(batch_context);
+		MemoryContextSwitchTo(batch_context);
+		if (run->reader->next_batch(run->reader, &batch) == CS_READ_END)
+		{
+			run->read_to_end = true;
+			break;
+		}
+		stage_batch(run, &batch);
+		run->counts.bytes = run->reader->bytes_read;
+		cs_run_check_bad_share(run, false);
+	}
+	MemoryContextSwitchTo(run->context);
+	MemoryContextDelete(batch_context);
+	run->counts.bytes = run->reader->bytes_read;
+	cs_run_check_bad_share(run, true);
+	if (run->counts.read > run->counts.invalid)
+		settle_mappings(run);
+}
+
+static void
+stage_batch(CsRun *run, CsBatch *batch)
+{
+	CsUserContext saved;
+	CsRow *rows;
+
+	if (run->limit >= 0)
+		batch->nrecords = (int) Min(batch->nrecords, run->limit - run->counts.read);
+	rows = palloc0(sizeof(CsRow) * batch->nrecords);
+	cs_user_switch(&saved, run->apply_as, pstrdup(GetConfigOption("search_path", false, false)));
+	cs_decode_batch(run->plan, batch, rows);
+	cs_user_restore(&saved);
+	run->counts.read += batch->nrecords;
+	for (int i = 0; i < batch->nrecords; i++)
+		stage_row(run, &batch->records[i], &rows[i]);
+}
+
+/* A mirror must know of a record even if it can't be applied: what is in the source is not deleted. */
+static void
+stage_row(CsRun *run, const CsRecord *record, CsRow *row)
+{
+	if (row->error == NULL)
+	{
+		cs_stage_put(run->stage, record->number, row->values, row->nulls);
+		return;
+	}
+	if (run->held && row->decoded >= run->mappings->nkeys)
+	{
+		bool has_null = false;
+
+		for (int k = 0; k < run->mappings->nkeys; k++)
+			has_null |= row->nulls[k];
+		if (!has_null)
+			cs_stage_put(run->held, record->number, row->values, row->nulls);
+	}
+	cs_run_bad_record(run, "read", "invalid", record->number,
+					  cs_decode_row_json(run->mappings, row->values, row->nulls,
+										 Min(row->decoded, run->mappings->nkeys)),
+					  row->error, run->reader->record_json(run->reader, record));
+}
+
+/* The stage keeps its columns; those that no record had are no longer looked at. */
+static void
+settle_mappings(CsRun *run)
+{
+	cs_mapping_settle(run->mappings, run->sync, cs_decode_seen(run->plan, run->reader));
+}

@@ -1,0 +1,160 @@
+/*
+ * run.c
+ *		What the steps of a run share: bad records, statements over stages.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "tcop/dest.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "sync/run.h"
+
+/* Below so many records a share says little: the verdict waits for the end of the read. */
+#define MIN_RECORDS_FOR_SHARE 1000
+
+/* A destination for the rows of a statement that keeps them in a stage. */
+typedef struct StageReceiver
+{
+	DestReceiver base; /* must be first */
+	CsStage *stage;
+} StageReceiver;
+
+static bool receive_into_stage(TupleTableSlot *slot, DestReceiver *self);
+static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
+static void receiver_noop(DestReceiver *self);
+
+void
+cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 number, char *key,
+				  const CsError *error, char *payload)
+{
+	CsRecordOutcome outcome = { 0 };
+
+	if (run->options->fail_on_error)
+		ereport(ERROR,
+				(errcode(error->code), errmsg_internal("%s", error->message),
+				 number > 0 ? errdetail_internal("Record " INT64_FORMAT "%s%s%s%s.", number,
+												 error->column ? ", column \"" : "",
+												 error->column ? error->column : "",
+												 error->column ? "\"" : "",
+												 key ? psprintf(", key %s", key) : "")
+							: 0,
+				 errhint("With option on_error = continue the run goes on past bad records.")));
+	outcome.record_number = number;
+	outcome.sync_key = key;
+	outcome.operation = operation;
+	outcome.status = status;
+	outcome.error = error;
+	outcome.payload = payload;
+	cs_record_log_add(run->records, &outcome);
+	if (strcmp(status, "invalid") == 0)
+		run->counts.invalid++;
+	else
+		run->counts.rejected++;
+	if (number == 0)
+		run->rejected_deletes++;
+}
+
+void
+cs_run_check_bad_share(CsRun *run, bool at_end)
+{
+	int64 bad = run->counts.invalid + run->counts.rejected;
+
+	if (bad == 0 || (!at_end && run->counts.read < MIN_RECORDS_FOR_SHARE))
+		return;
+	if ((double) bad <= run->options->max_rejected * (double) run->counts.read)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg(INT64_FORMAT " of " INT64_FORMAT " records are invalid or rejected", bad,
+						   run->counts.read),
+					errdetail("Option max_rejected allows a share of %g. Nothing was changed.",
+							  run->options->max_rejected),
+					errhint("censync.records has them with their reasons.")));
+}
+
+void
+cs_run_check_deadline(const CsRun *run)
+{
+	if (run->deadline != 0 && GetCurrentTimestamp() > run->deadline)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED), errmsg("the run took longer than its timeout"),
+				 errdetail("Option timeout is %d s.", run->options->timeout_s),
+				 errhint("Nothing was changed. Raise the option, or make the source faster.")));
+}
+
+uint64
+cs_run_execute(const char *sql, DestReceiver *dest)
+{
+	SPIExecuteOptions options = { 0 };
+	int rc;
+
+	options.dest = dest;
+	rc = SPI_execute_extended(sql, &options);
+	if (rc < 0)
+		elog(ERROR, "statement of a run failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+void
+cs_run_store(const char *sql, CsStage *stage)
+{
+	StageReceiver receiver = {
+		{ receive_into_stage, receiver_startup, receiver_noop, receiver_noop, DestNone }, stage
+	};
+
+	cs_stage_clear(stage);
+	cs_run_execute(sql, &receiver.base);
+}
+
+bool
+cs_run_is_unapplied(const CsRun *run, int64 number)
+{
+	return run->unapplied && hash_search(run->unapplied, &number, HASH_FIND, NULL) != NULL;
+}
+
+void
+cs_run_mark_unapplied(CsRun *run, int64 number)
+{
+	if (run->unapplied == NULL)
+	{
+		HASHCTL ctl = { 0 };
+
+		ctl.keysize = sizeof(int64);
+		ctl.entrysize = sizeof(int64);
+		ctl.hcxt = run->context;
+		run->unapplied = hash_create("censync records not applied", 1024, &ctl,
+									 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	(void) hash_search(run->unapplied, &number, HASH_ENTER, NULL);
+}
+
+void
+cs_run_end_stages(CsRun *run)
+{
+	CsStage *stages[] = { run->stage,	 run->held,	   run->creates, run->updates,
+						  run->vanished, run->deletes, run->written };
+
+	for (int i = 0; i < (int) lengthof(stages); i++)
+		if (stages[i])
+			tuplestore_end(stages[i]->store);
+}
+
+static bool
+receive_into_stage(TupleTableSlot *slot, DestReceiver *self)
+{
+	cs_stage_put_slot(((StageReceiver *) self)->stage, slot);
+	return true;
+}
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+receiver_noop(DestReceiver *self)
+{
+}

@@ -1,0 +1,94 @@
+/*
+ * run.h
+ *		One run: everything its steps share.
+ */
+#ifndef CS_RUN_H
+#define CS_RUN_H
+
+#include "datatype/timestamp.h"
+#include "tcop/dest.h"
+
+#include "catalog/run_log.h"
+#include "source/reader.h"
+#include "sync/decode.h"
+#include "sync/mapping.h"
+#include "sync/stage.h"
+#include "sync/sync_options.h"
+
+/* In the run's context, as is what it points to unless said otherwise. */
+typedef struct CsRun
+{
+	const CsSync *sync;
+	int64 run_id;
+	const char *trigger; /* the caller's */
+	TimestampTz started_at;
+	bool dry_run;
+	int64 limit;		   /* records to read at most; -1: all */
+	MemoryContext context; /* the run's */
+	CsRunCounts counts;
+	CsRecordLog *records; /* the caller's: outlives a rollback of the run */
+
+	CsSyncOptions *options;
+	CsDestination *destination;
+	CsUniqueKey *key;
+	CsMappingSet *mappings;
+	Oid apply_as; /* the role whose privileges count for the destination */
+	Oid serverid; /* InvalidOid: this database */
+	CsReadSpec spec;
+	CsReader *reader;
+	CsDecodePlan *plan;
+	bool read_to_end;	  /* the source was read to its proven end */
+	TimestampTz deadline; /* when the run must be over, or 0 */
+
+	CsStage *stage;			/* valid records */
+	CsStage *held;			/* keys of records that are in the source but not in stage; mirrors */
+	CsStage *creates;		/* the delta: rows not in the destination */
+	CsStage *updates;		/* rows that differ */
+	CsStage *vanished;		/* tracked keys that the source no longer has; mirrors */
+	CsStage *deletes;		/* rows to delete */
+	CsStage *written;		/* numbers and keys of the delta so far; mirrors that track */
+	int64 rejected_deletes; /* of counts.rejected: these were no records */
+	struct HTAB *unapplied; /* record numbers of the delta that were not applied; NULL: none */
+} CsRun;
+
+/* steps of the run, in the order in which the engine takes them */
+
+/* read.c: reads the source to its end into stage; throws when too many records are invalid. */
+extern void cs_run_read(CsRun *run);
+
+/* diff.c */
+extern void cs_run_drop_duplicates(CsRun *run);
+extern void cs_run_diff(CsRun *run);
+
+/* memory.c: what a mirror tracks */
+extern void cs_run_find_deletes(CsRun *run);
+extern void cs_run_note_written(CsRun *run);
+extern void cs_run_update_memory(CsRun *run);
+
+/* apply.c: deletes, then updates, then inserts */
+extern void cs_run_apply(CsRun *run);
+
+/* Ends the stages; on error paths the end of the subtransaction and of the context do that. */
+extern void cs_run_end_stages(CsRun *run);
+
+/* For all of them: */
+
+/* Logs a record as invalid or rejected, counts it, and throws 54000 once more than max_rejected of the
+ * records are bad; or the error itself when on_error is fail. */
+extern void cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 number,
+							  char *key, const CsError *error, char *payload);
+extern void cs_run_check_bad_share(CsRun *run, bool at_end);
+
+/* Throws 57014 when the run's own timeout is over. */
+extern void cs_run_check_deadline(const CsRun *run);
+
+/* Executes a statement of sqlgen over registered stages as the current role; dest may be NULL. */
+extern uint64 cs_run_execute(const char *sql, DestReceiver *dest);
+
+/* Executes a query and stores its rows in a stage, which is cleared first. */
+extern void cs_run_store(const char *sql, CsStage *stage);
+
+extern bool cs_run_is_unapplied(const CsRun *run, int64 number);
+extern void cs_run_mark_unapplied(CsRun *run, int64 number);
+
+#endif /* CS_RUN_H */

@@ -1,0 +1,364 @@
+/*
+ * sqlgen.c
+ *		Every statement that reads or writes a destination is built here.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "sync/sqlgen.h"
+
+static void append_table(StringInfo sql, const CsMappingSet *set);
+static void append_column(StringInfo sql, const char *alias, const CsMapping *mapping);
+static void append_operator(StringInfo sql, Oid operator_oid);
+static void append_key_join(StringInfo sql, const CsMappingSet *set, const char *left,
+							const char *right);
+static void append_key_match(StringInfo sql, const CsMappingSet *set, const char *alias);
+static void append_new_value(StringInfo sql, const CsMapping *mapping);
+static void append_differs(StringInfo sql, const CsMappingSet *set);
+static bool is_compared(const CsMapping *mapping);
+static bool is_distinct_exact(const CsMapping *mapping);
+static void append_columns(StringInfo sql, const char *alias, const CsMappingSet *set, int n);
+
+char *
+cs_sql_duplicates(const CsMappingSet *set)
+{
+	StringInfoData sql;
+	StringInfoData keys;
+
+	initStringInfo(&sql);
+	initStringInfo(&keys);
+	append_columns(&keys, "s", set, set->nkeys);
+	appendStringInfo(&sql,
+					 "SELECT w.rn, w.rn = w.first_rn, w.rn = w.last_rn FROM (SELECT s.rn, "
+					 "pg_catalog.count(*) OVER (PARTITION BY %s) AS n, "
+					 "pg_catalog.min(s.rn) OVER (PARTITION BY %s) AS first_rn, "
+					 "pg_catalog.max(s.rn) OVER (PARTITION BY %s) AS last_rn FROM stage s "
+					 "WHERE EXISTS (SELECT FROM (SELECT %s FROM stage s GROUP BY %s "
+					 "HAVING pg_catalog.count(*) > 1) g WHERE ",
+					 keys.data, keys.data, keys.data, keys.data, keys.data);
+	append_key_join(&sql, set, "g", "s");
+	appendStringInfoString(&sql, ")) w ORDER BY w.rn");
+	return sql.data;
+}
+
+char *
+cs_sql_diff(const CsMappingSet *set, CsBehavior behavior)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT s.rn, ");
+	append_columns(&sql, "s", set, set->count);
+	appendStringInfoString(&sql, ", CASE WHEN ");
+	append_column(&sql, "d", &set->items[0]);
+	appendStringInfo(&sql, " IS NULL THEN %d ELSE %d END FROM stage s LEFT JOIN ",
+					 behavior == CS_UPDATE ? CS_OP_SKIP : CS_OP_CREATE, CS_OP_UPDATE);
+	append_table(&sql, set);
+	appendStringInfoString(&sql, " d ON ");
+	append_key_match(&sql, set, "s");
+	appendStringInfoString(&sql, " WHERE ");
+	append_column(&sql, "d", &set->items[0]);
+	appendStringInfoString(&sql, " IS NULL");
+	if (behavior != CS_APPEND)
+	{
+		appendStringInfoString(&sql, " OR ");
+		append_differs(&sql, set);
+	}
+	return sql.data;
+}
+
+char *
+cs_sql_vanished(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT m.* FROM memory m WHERE NOT EXISTS (SELECT FROM stage s "
+								 "WHERE ");
+	append_key_join(&sql, set, "s", "m");
+	appendStringInfoString(&sql, ") AND NOT EXISTS (SELECT FROM held h WHERE ");
+	append_key_join(&sql, set, "h", "m");
+	appendStringInfoString(&sql, ")");
+	return sql.data;
+}
+
+char *
+cs_sql_deletable(const CsMappingSet *set, bool whole_table)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT 0::pg_catalog.int8");
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		appendStringInfoString(&sql, ", ");
+		append_column(&sql, "d", &set->items[k]);
+	}
+	appendStringInfoString(&sql, " FROM ");
+	append_table(&sql, set);
+	if (!whole_table)
+	{
+		appendStringInfoString(&sql, " d JOIN vanished v ON ");
+		append_key_match(&sql, set, "v");
+		return sql.data;
+	}
+	appendStringInfoString(&sql, " d WHERE NOT EXISTS (SELECT FROM stage s WHERE ");
+	append_key_match(&sql, set, "s");
+	appendStringInfoString(&sql, ") AND NOT EXISTS (SELECT FROM held h WHERE ");
+	append_key_match(&sql, set, "h");
+	appendStringInfoString(&sql, ")");
+	return sql.data;
+}
+
+char *
+cs_sql_forgettable(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT v.key FROM vanished v WHERE NOT EXISTS (SELECT FROM ");
+	append_table(&sql, set);
+	appendStringInfoString(&sql, " d WHERE ");
+	append_key_match(&sql, set, "v");
+	appendStringInfoString(&sql, ")");
+	return sql.data;
+}
+
+/* A NULL that must leave the value alone leaves the default where there is no value yet. */
+char *
+cs_sql_insert(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s (", cs_destination_quoted(set->destination));
+	for (int i = 0; i < set->count; i++)
+		appendStringInfo(&sql, "%s%s", i ? ", " : "", quote_identifier(set->items[i].dest->name));
+	appendStringInfoString(&sql, ") SELECT ");
+	for (int i = 0; i < set->count; i++)
+	{
+		const CsMapping *mapping = &set->items[i];
+
+		if (mapping->skip_null && mapping->dest->default_sql)
+			appendStringInfo(&sql, "%sCOALESCE(p.c%d, %s)", i ? ", " : "", mapping->position,
+							 mapping->dest->default_sql);
+		else
+			appendStringInfo(&sql, "%sp.c%d", i ? ", " : "", mapping->position);
+	}
+	appendStringInfoString(&sql, " FROM part p");
+	return sql.data;
+}
+
+/* The difference is asked for again: a row may have changed since the diff. */
+char *
+cs_sql_update(const CsMappingSet *set)
+{
+	StringInfoData sql;
+	bool first = true;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "UPDATE ");
+	append_table(&sql, set);
+	appendStringInfoString(&sql, " d SET ");
+	for (int i = 0; i < set->count; i++)
+	{
+		if (!is_compared(&set->items[i]))
+			continue;
+		appendStringInfo(&sql, "%s%s = ", first ? "" : ", ",
+						 quote_identifier(set->items[i].dest->name));
+		append_new_value(&sql, &set->items[i]);
+		first = false;
+	}
+	appendStringInfoString(&sql, " FROM part s WHERE ");
+	append_key_match(&sql, set, "s");
+	appendStringInfoString(&sql, " AND ");
+	append_differs(&sql, set);
+	return sql.data;
+}
+
+char *
+cs_sql_delete(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "DELETE FROM ");
+	append_table(&sql, set);
+	appendStringInfoString(&sql, " d USING part s WHERE ");
+	append_key_match(&sql, set, "s");
+	return sql.data;
+}
+
+char *
+cs_sql_key_exists(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT FROM part s JOIN ");
+	append_table(&sql, set);
+	appendStringInfoString(&sql, " d ON ");
+	append_key_match(&sql, set, "s");
+	return sql.data;
+}
+
+char *
+cs_sql_count_destination(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT pg_catalog.count(*) FROM ");
+	append_table(&sql, set);
+	return sql.data;
+}
+
+/* ONLY keeps the children of plain inheritance out: their rows are not covered by the key. */
+static void
+append_table(StringInfo sql, const CsMappingSet *set)
+{
+	appendStringInfo(sql, "%s%s", set->destination->only ? "ONLY " : "",
+					 cs_destination_quoted(set->destination));
+}
+
+static void
+append_column(StringInfo sql, const char *alias, const CsMapping *mapping)
+{
+	appendStringInfo(sql, "%s.%s", alias, quote_identifier(mapping->dest->name));
+}
+
+static void
+append_operator(StringInfo sql, Oid operator_oid)
+{
+	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator_oid));
+	Form_pg_operator form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator_oid);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	appendStringInfo(sql, " OPERATOR(%s.%s) ",
+					 quote_identifier(get_namespace_name(form->oprnamespace)),
+					 NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+}
+
+/* Two stages by key: left.c1 = right.c1 AND ... */
+static void
+append_key_join(StringInfo sql, const CsMappingSet *set, const char *left, const char *right)
+{
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		appendStringInfo(sql, "%s%s.c%d", k ? " AND " : "", left, set->items[k].position);
+		append_operator(sql, set->key->eq_operators[k]);
+		appendStringInfo(sql, "%s.c%d", right, set->items[k].position);
+	}
+}
+
+/* The destination (d) and a stage by key. */
+static void
+append_key_match(StringInfo sql, const CsMappingSet *set, const char *alias)
+{
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		appendStringInfoString(sql, k ? " AND " : "");
+		append_column(sql, "d", &set->items[k]);
+		append_operator(sql, set->key->eq_operators[k]);
+		appendStringInfo(sql, "%s.c%d", alias, set->items[k].position);
+	}
+}
+
+/* What a matched row gets: always in terms of the row as it is now, never as it once was. */
+static void
+append_new_value(StringInfo sql, const CsMapping *mapping)
+{
+	char *old = psprintf("d.%s", quote_identifier(mapping->dest->name));
+	char *given = psprintf("s.c%d", mapping->position);
+
+	if (mapping->skip_null)
+		given = psprintf("COALESCE(%s, %s)", given, old);
+	if (mapping->only_empty)
+		appendStringInfo(sql,
+						 "CASE WHEN %s IS NULL OR %s::pg_catalog.text OPERATOR(pg_catalog.=) '' "
+						 "THEN %s ELSE %s END",
+						 old, old, given, old);
+	else
+		appendStringInfoString(sql, given);
+}
+
+/* By image: columns whose equality is exact one by one, the others as one record. */
+static void
+append_differs(StringInfo sql, const CsMappingSet *set)
+{
+	StringInfoData old_image;
+	StringInfoData new_image;
+	int terms = 0;
+
+	initStringInfo(&old_image);
+	initStringInfo(&new_image);
+	appendStringInfoChar(sql, '(');
+	for (int i = 0; i < set->count; i++)
+	{
+		const CsMapping *mapping = &set->items[i];
+
+		if (!is_compared(mapping))
+			continue;
+		if (is_distinct_exact(mapping))
+		{
+			appendStringInfoString(sql, terms++ ? " OR " : "");
+			append_column(sql, "d", mapping);
+			appendStringInfoString(sql, " IS DISTINCT FROM ");
+			append_new_value(sql, mapping);
+		}
+		else
+		{
+			appendStringInfoString(&old_image, old_image.len ? ", " : "");
+			append_column(&old_image, "d", mapping);
+			appendStringInfoString(&new_image, new_image.len ? ", " : "");
+			append_new_value(&new_image, mapping);
+		}
+	}
+	if (old_image.len)
+		appendStringInfo(sql, "%sROW(%s) OPERATOR(pg_catalog.*<>) ROW(%s)", terms++ ? " OR " : "",
+						 old_image.data, new_image.data);
+	appendStringInfoString(sql, terms ? ")" : "false)");
+}
+
+/* A matched key column can only differ where equal values may have different images. */
+static bool
+is_compared(const CsMapping *mapping)
+{
+	return !mapping->is_key || !mapping->dest->exact;
+}
+
+/* IS DISTINCT FROM finds its operator by search_path, where only those of pg_catalog are. */
+static bool
+is_distinct_exact(const CsMapping *mapping)
+{
+	TypeCacheEntry *type = lookup_type_cache(getBaseType(mapping->dest->typid), TYPECACHE_EQ_OPR);
+	HeapTuple tuple;
+	bool result;
+
+	if (!mapping->dest->exact || !OidIsValid(type->eq_opr))
+		return false;
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(type->eq_opr));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace == PG_CATALOG_NAMESPACE;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+static void
+append_columns(StringInfo sql, const char *alias, const CsMappingSet *set, int n)
+{
+	for (int i = 0; i < n; i++)
+		appendStringInfo(sql, "%s%s.c%d", i ? ", " : "", alias, set->items[i].position);
+}

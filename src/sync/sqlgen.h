@@ -1,0 +1,44 @@
+/*
+ * sqlgen.h
+ *		Every statement that reads or writes a destination is built here.
+ *
+ * Names go through quote_identifier, operators are qualified, and values never
+ * appear: they come out of stages.
+ */
+#ifndef CS_SQLGEN_H
+#define CS_SQLGEN_H
+
+#include "sync/mapping.h"
+
+/* What a row of the diff says of its record; column "op". */
+#define CS_OP_CREATE 1
+#define CS_OP_UPDATE 2
+#define CS_OP_SKIP 3
+
+/* stage -> rn of every record whose key another record has too, with its place among them: (rn, first,
+ * last), by rn. */
+extern char *cs_sql_duplicates(const CsMappingSet *set);
+
+/* stage, destination -> (rn, c1..cn, op) of records that change something or are skipped. */
+extern char *cs_sql_diff(const CsMappingSet *set, CsBehavior behavior);
+
+/* memory (key, c1..ck), stage, held -> vanished (key, c1..ck): tracked and no longer in the source. */
+extern char *cs_sql_vanished(const CsMappingSet *set);
+
+/* destination and vanished, or (whole_table) destination, stage and held -> (rn, c1..ck) to delete. */
+extern char *cs_sql_deletable(const CsMappingSet *set, bool whole_table);
+
+/* vanished -> key of those that the destination does not have (any more). */
+extern char *cs_sql_forgettable(const CsMappingSet *set);
+
+/* part -> destination. */
+extern char *cs_sql_insert(const CsMappingSet *set);
+extern char *cs_sql_update(const CsMappingSet *set);
+extern char *cs_sql_delete(const CsMappingSet *set);
+
+/* part, destination -> one row if the destination has a row with the key of one in part. */
+extern char *cs_sql_key_exists(const CsMappingSet *set);
+
+extern char *cs_sql_count_destination(const CsMappingSet *set);
+
+#endif /* CS_SQLGEN_H */

@@ -1,0 +1,152 @@
+/*
+ * sync_options.c
+ *		Options of a sync, parsed.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "catalog/spi.h"
+#include "source/options.h"
+#include "sync/sync_options.h"
+
+typedef enum OptionKind
+{
+	OPTION_CHOICE, /* an enum, by the position of its name */
+	OPTION_SHARE,  /* 0 to 1 */
+	OPTION_FLAG,
+	OPTION_SECONDS
+} OptionKind;
+
+typedef struct SyncOption
+{
+	const char *name;
+	OptionKind kind;
+	size_t offset;			/* in CsSyncOptions */
+	const char *choices[4]; /* of OPTION_CHOICE and two-valued OPTION_FLAG, else all NULL */
+} SyncOption;
+
+static const SyncOption sync_options[] = {
+	{ "allow_empty_source", OPTION_FLAG, offsetof(CsSyncOptions, allow_empty_source), { NULL } },
+	{ "log_records", OPTION_FLAG, offsetof(CsSyncOptions, log_changes), { "problems", "changes" } },
+	{ "max_deletes", OPTION_SHARE, offsetof(CsSyncOptions, max_deletes), { NULL } },
+	{ "max_rejected", OPTION_SHARE, offsetof(CsSyncOptions, max_rejected), { NULL } },
+	{ "mirror_scope", OPTION_FLAG, offsetof(CsSyncOptions, whole_table), { "synced", "table" } },
+	{ "on_duplicate",
+	  OPTION_CHOICE,
+	  offsetof(CsSyncOptions, on_duplicate),
+	  { "reject", "first", "last", "fail" } },
+	{ "on_error", OPTION_FLAG, offsetof(CsSyncOptions, fail_on_error), { "continue", "fail" } },
+	{ "timeout", OPTION_SECONDS, offsetof(CsSyncOptions, timeout_s), { NULL } },
+};
+
+static void set_option(CsSyncOptions *options, const char *name, const char *value);
+static bool parse_value(CsSyncOptions *options, const SyncOption *option, const char *value);
+static bool parse_choice(const SyncOption *option, const char *value, int *choice);
+static char *option_names(void);
+
+CsSyncOptions *
+cs_sync_options_parse(Jsonb *json)
+{
+	CsSyncOptions *options = palloc0(sizeof(CsSyncOptions));
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+
+	options->max_rejected = 0.75;
+	options->max_deletes = 0.5;
+	cs_catalog_begin(&access);
+	cs_args_add(&args, JSONBOID, JsonbPGetDatum(json), false);
+	cs_catalog_execute("SELECT o.key, o.value #>> '{}' FROM jsonb_each($1) o "
+					   "WHERE o.value <> 'null'",
+					   &args);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		char *name = cs_catalog_text(&access, row, 1);
+		char *value = cs_catalog_text(&access, row, 2);
+		MemoryContext spi = MemoryContextSwitchTo(access.caller);
+
+		set_option(options, name, value);
+		MemoryContextSwitchTo(spi);
+	}
+	cs_catalog_end(&access);
+	cs_options_validate(options->read, CS_LEVEL_SYNC);
+	return options;
+}
+
+static void
+set_option(CsSyncOptions *options, const char *name, const char *value)
+{
+	for (int i = 0; i < (int) lengthof(sync_options); i++)
+	{
+		if (strcmp(sync_options[i].name, name) != 0)
+			continue;
+		if (!parse_value(options, &sync_options[i], value))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("invalid value for option \"%s\": \"%s\"", name, value)));
+		return;
+	}
+	if (!cs_option_is_of_sync(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+				 errhint("Options of a sync are: %s; and those of its source: format, records, "
+						 "delimiter, headers, pagination and what pagination needs.",
+						 option_names())));
+	options->read =
+		lappend(options->read, makeDefElem((char *) name, (Node *) makeString((char *) value), -1));
+}
+
+static bool
+parse_value(CsSyncOptions *options, const SyncOption *option, const char *value)
+{
+	void *target = (char *) options + option->offset;
+	int number;
+
+	switch (option->kind)
+	{
+		case OPTION_CHOICE:
+			if (!parse_choice(option, value, &number))
+				return false;
+			*(CsOnDuplicate *) target = (CsOnDuplicate) number;
+			return true;
+		case OPTION_FLAG:
+			if (option->choices[0] == NULL)
+				return parse_bool(value, (bool *) target);
+			if (!parse_choice(option, value, &number))
+				return false;
+			*(bool *) target = number == 1;
+			return true;
+		case OPTION_SHARE:
+			if (!parse_real(value, (double *) target, 0, NULL))
+				return false;
+			return *(double *) target >= 0 && *(double *) target <= 1;
+		case OPTION_SECONDS:
+			return parse_int(value, (int *) target, GUC_UNIT_S, NULL) && *(int *) target >= 0;
+	}
+	return false;
+}
+
+static bool
+parse_choice(const SyncOption *option, const char *value, int *choice)
+{
+	for (int i = 0; i < (int) lengthof(option->choices) && option->choices[i]; i++)
+		if (strcmp(option->choices[i], value) == 0)
+		{
+			*choice = i;
+			return true;
+		}
+	return false;
+}
+
+static char *
+option_names(void)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < (int) lengthof(sync_options); i++)
+		appendStringInfo(&names, "%s%s", i ? ", " : "", sync_options[i].name);
+	return names.data;
+}

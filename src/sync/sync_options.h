@@ -1,0 +1,34 @@
+/*
+ * sync_options.h
+ *		Options of a sync, parsed.
+ */
+#ifndef CS_SYNC_OPTIONS_H
+#define CS_SYNC_OPTIONS_H
+
+#include "catalog/definition.h"
+
+typedef enum CsOnDuplicate
+{
+	CS_DUPLICATE_REJECT, /* none of the copies is applied */
+	CS_DUPLICATE_FIRST,
+	CS_DUPLICATE_LAST,
+	CS_DUPLICATE_FAIL
+} CsOnDuplicate;
+
+typedef struct CsSyncOptions
+{
+	CsOnDuplicate on_duplicate;
+	bool fail_on_error; /* on_error = fail */
+	bool whole_table;	/* mirror_scope = table */
+	bool allow_empty_source;
+	bool log_changes;	 /* log_records = changes */
+	double max_rejected; /* share of the records read */
+	double max_deletes;	 /* share of the rows tracked, or of the table */
+	int timeout_s;		 /* of a run as a whole; 0: none */
+	List *read;			 /* DefElem *: what belongs to the reader */
+} CsSyncOptions;
+
+/* Throws HV00D for unknown options (with the valid ones as hint) and 22023 for bad values. */
+extern CsSyncOptions *cs_sync_options_parse(Jsonb *options);
+
+#endif /* CS_SYNC_OPTIONS_H */

@@ -1,0 +1,1 @@
+"""The parts of the fake HTTP server; see ../server.py for what it offers."""

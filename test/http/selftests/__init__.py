@@ -1,0 +1,1 @@
+"""Tests of the fake HTTP server; run by ../selftest.py."""
