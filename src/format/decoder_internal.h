@@ -93,6 +93,7 @@ extern CsDecoder *cs_csv_decoder_create(const CsDecoderOptions *options);
 
 /* json_text.c */
 extern void cs_json_unescape(const char *src, size_t len, StringInfo out);
+extern bool cs_json_escapes_are_valid(const char *json, size_t len);
 extern bool cs_json_escapes_exist(const CsText *text, const char *json, size_t len);
 extern JsonParseErrorType cs_json_validate(const char *json, size_t len, int encoding,
 										   bool need_escapes, char **detail);

@@ -2,9 +2,10 @@
  * json_record.c
  *		One record's text into the fields that are wanted of it.
  *
- * The server's own parser does the work.  Almost no record has a backslash in
- * it; such a record is parsed without resolving escapes, and names and values
- * are taken straight from its text.
+ * The server's own parser does the work.  Told to resolve escapes it copies
+ * every string byte by byte, wanted or not; so it is only told so where escapes
+ * could be wrong, or have to be converted.  Elsewhere names and values are
+ * taken straight from the record's text.
  */
 #include "postgres.h"
 
@@ -37,7 +38,9 @@ struct CsJsonPicker
 	int nopen;
 	bool *by_name; /* per column: the exact member was there, the path is out */
 	JsonLexContext *lex;
-	char *token; /* content of the last scalar when escapes are resolved */
+	bool escapes;		  /* the text has some, and the parser does not resolve them */
+	StringInfoData plain; /* a name or value whose escapes were resolved here */
+	char *token;		  /* content of the last scalar when the parser resolves escapes */
 	CsField *fields;
 	char *room; /* for values, in the record's context */
 	size_t roomleft;
@@ -51,6 +54,7 @@ static void field_start(void *state, char *fname, bool isnull);
 static void field_end(void *state, char *fname, bool isnull);
 static void keep_token(void *state, char *token, JsonTokenType type);
 static const char *raw_name(const CsJsonPicker *picker, int *len);
+static const char *resolve_escapes(CsJsonPicker *picker, const char *raw, int *len);
 static void forget_paths(CsJsonPicker *picker, const JsonNode *node);
 static void read_value(CsJsonPicker *picker, const JsonMember *member, CsField *field);
 static void store_value(CsJsonPicker *picker, int column, bool exact, const CsField *field);
@@ -66,6 +70,7 @@ cs_json_picker_create(CsProjection *projection, const CsText *text)
 	picker->text = text;
 	picker->scratch =
 		AllocSetContextCreate(CurrentMemoryContext, "censync json record", ALLOCSET_DEFAULT_SIZES);
+	initStringInfo(&picker->plain);
 	cs_json_names_build(&picker->names, projection);
 	picker->by_name = palloc0((projection->ncolumns + 1) * sizeof(bool));
 	picker->open = palloc0(picker->names.levels * sizeof(JsonNode *));
@@ -139,24 +144,27 @@ parse_record(CsJsonPicker *picker, CsRecord *record)
 	JsonSemAction actions = { 0 };
 	JsonParseErrorType error;
 	bool escapes = memchr(record->raw, '\\', record->rawlen) != NULL;
+	bool resolve = escapes && (picker->text->encoding != PG_UTF8 ||
+							   !cs_json_escapes_are_valid(record->raw, record->rawlen));
 
 	actions.semstate = picker;
 	actions.object_field_start = field_start;
 	actions.object_field_end = field_end;
-	if (escapes)
+	if (resolve)
 		actions.scalar = keep_token;
+	picker->escapes = escapes && !resolve;
 
 	picker->token = NULL;
 	MemoryContextSwitchTo(picker->scratch);
 	picker->lex =
-		makeJsonLexContextCstringLen(record->raw, record->rawlen, picker->text->encoding, escapes);
+		makeJsonLexContextCstringLen(record->raw, record->rawlen, picker->text->encoding, resolve);
 	error = pg_parse_json(picker->lex, &actions);
 	MemoryContextSwitchTo(picker->result);
 
 	if (error != JSON_SUCCESS)
 		fail_syntax(record, error, picker->lex);
-	/* Without escapes the parser allocates nothing else, and a reset costs more than a pfree. */
-	if (escapes)
+	/* Else the parser allocates nothing more, and a reset costs more than a pfree. */
+	if (resolve)
 		MemoryContextReset(picker->scratch);
 	else
 		pfree(picker->lex);
@@ -196,6 +204,8 @@ field_start(void *state, char *fname, bool isnull)
 	{
 		const char *name = raw_name(picker, &len);
 
+		if (picker->escapes)
+			name = resolve_escapes(picker, name, &len);
 		member->node = cs_json_names_find(object, name, len);
 	}
 	if (member->node == NULL)
@@ -245,9 +255,10 @@ keep_token(void *state, char *token, JsonTokenType type)
 }
 
 /*
- * The name of the member whose value the parser stands on, in a record without backslashes.
+ * The name, as sent, of the member whose value the parser stands on.
  *
- * Before the value is a colon, before that, maybe, space, and then the name's closing quote.
+ * Before the value is a colon, before that, maybe, space, and then the name's closing quote.  Quotes
+ * in the name have a backslash before them, the one that opens it never has.
  */
 static const char *
 raw_name(const CsJsonPicker *picker, int *len)
@@ -257,10 +268,22 @@ raw_name(const CsJsonPicker *picker, int *len)
 
 	while (*end != '"')
 		end--;
-	for (start = end; start[-1] != '"';)
+	for (start = end; start[-1] != '"' || start[-2] == '\\';)
 		start--;
 	*len = (int) (end - start);
 	return start;
+}
+
+/* A string's content with its valid escapes resolved; good until the next call. */
+static const char *
+resolve_escapes(CsJsonPicker *picker, const char *raw, int *len)
+{
+	if (memchr(raw, '\\', *len) == NULL)
+		return raw;
+	resetStringInfo(&picker->plain);
+	cs_json_unescape(raw, *len, &picker->plain);
+	*len = picker->plain.len;
+	return picker->plain.data;
 }
 
 /* Takes back what an earlier member of the same name gave to paths through it. */
@@ -300,8 +323,11 @@ read_value(CsJsonPicker *picker, const JsonMember *member, CsField *field)
 			}
 			else
 			{
-				start++;
-				end--;
+				int len = (int) (--end - ++start);
+
+				if (picker->escapes)
+					start = resolve_escapes(picker, start, &len);
+				end = start + len;
 			}
 			break;
 		case JSON_TOKEN_NUMBER:

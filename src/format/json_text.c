@@ -34,6 +34,26 @@ cs_json_unescape(const char *src, size_t len, StringInfo out)
 	}
 }
 
+/* True if all \u escapes are characters, and none is NUL: cs_json_unescape will resolve them all. */
+bool
+cs_json_escapes_are_valid(const char *json, size_t len)
+{
+	const char *end = json + len;
+
+	while ((json = memchr(json, '\\', end - json)) != NULL)
+	{
+		pg_wchar code = 0;
+
+		if (end - json < 2)
+			return false;
+		if (json[1] != 'u')
+			json += 2;
+		else if ((json = read_code_point(json, end, &code)) == NULL || code == 0)
+			return false;
+	}
+	return true;
+}
+
 /*
  * True if every escaped character of the text exists in the server's encoding: the parser throws
  * over one that does not.

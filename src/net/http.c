@@ -2,31 +2,25 @@
  * http.c
  *		One HTTP transfer at a time, driven with libcurl's multi interface.
  *
- * The only file that knows libcurl.  Bytes are pulled: libcurl is only run when
- * the reader wants more, and is made to pause when the buffer is full, so that
- * memory stays flat whatever the size of the body.  Nothing throws inside a
- * callback; what went wrong is noted, and thrown by the caller.
+ * Bytes are pulled: libcurl is only run when the reader wants more, and is made
+ * to pause when the buffer is full, so that memory stays flat whatever the size
+ * of the body.  Nothing throws inside a callback; what went wrong is noted, and
+ * thrown by the caller.
  */
 #include "postgres.h"
 
-#include <curl/curl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "net/address.h"
-#include "net/http_internal.h"
+#include "net/http_curl.h"
 #include "storage/fd.h"
 #include "storage/pmsignal.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
-
-#define USER_AGENT "censync/1.0"
-
-/* Bytes libcurl asks the kernel for at once; its upper limit in older versions. */
-#define RECEIVE_SIZE (512 * 1024)
 
 /* Holds what one run of libcurl usually brings; it pauses when this is full. */
 #define BUFFER_SIZE (1024 * 1024)
@@ -37,46 +31,9 @@
 
 #define MAX_KEPT_CONNECTIONS 4
 
-struct CsTransfer
-{
-	const CsHttpOptions *options; /* the client's */
-	CURLM *multi;				  /* keeps connections between requests; released by cleanup */
-	CURL *easy;					  /* same */
-	struct curl_slist *headers;	  /* same; of the present request */
-	bool added;					  /* easy is in multi: a transfer is under way */
-	bool done;					  /* it ended, well if failure.kind is CS_FAILURE_NONE */
-	bool paused;				  /* the buffer was full */
-	bool handed_out;			  /* the reader has seen what is in the buffer */
-	bool tls;
-	bool no_body;					/* an answer to HEAD */
-	bool tls_closed;				/* the server said that it has no more to send */
-	bool no_fd;						/* refused by AcquireExternalFD */
-	int sockets;					/* opened for this request */
-	const char *host;				/* CsTransferRequest.host */
-	char refused[INET6_ADDRSTRLEN]; /* an address that is not allowed, "" if there was none */
-	const char *refused_kind;
-	TimestampTz deadline; /* 0: none; see cs_transfer_limit */
-	int64 stall_us;		  /* time waited since the last reset_stall */
-	int64 stall_bytes;	  /* bytes seen at that time */
-	int64 received;		  /* of the present answer, head and body */
-	CsHttpHead head;
-	CsFailure failure;
-	char error[CURL_ERROR_SIZE]; /* filled by libcurl */
-	MemoryContextCallback cleanup;
-	size_t len;	  /* of buffer */
-	char *buffer; /* BUFFER_SIZE */
-};
-
 static void initialize_library(void);
 static void release(void *arg);
-static void set_options(CsTransfer *transfer, const CsTransferRequest *request);
 static void set_callbacks(CsTransfer *transfer);
-static void set_tls(CsTransfer *transfer);
-static void set_method(CsTransfer *transfer, const CsTransferRequest *request);
-static void set_headers(CsTransfer *transfer, const CsTransferRequest *request);
-static void add_header(CsTransfer *transfer, const char *line);
-static bool has_header(const CsTransferRequest *request, const char *name);
-static void check_option(CURLcode code);
 static size_t on_header(char *line, size_t size, size_t count, void *arg);
 static size_t on_body(char *data, size_t size, size_t count, void *arg);
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
@@ -128,7 +85,8 @@ cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request)
 	transfer->deadline = 0;
 	transfer->stall_us = transfer->stall_bytes = transfer->received = 0;
 	transfer->len = 0;
-	set_options(transfer, request);
+	cs_transfer_set_options(transfer, request);
+	set_callbacks(transfer);
 	if (curl_multi_add_handle(transfer->multi, transfer->easy) != CURLM_OK)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
 						errdetail("libcurl could not begin a transfer.")));
@@ -243,148 +201,25 @@ release(void *arg)
 	(void) curl_multi_cleanup(transfer->multi);
 }
 
-/* Starts from libcurl's defaults each time: nothing of an earlier request stays. */
-static void
-set_options(CsTransfer *transfer, const CsTransferRequest *request)
-{
-	CURL *easy = transfer->easy;
-	const CsHttpOptions *options = transfer->options;
-
-	curl_easy_reset(easy);
-	check_option(curl_easy_setopt(easy, CURLOPT_URL, request->url));
-	check_option(curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L));
-	check_option(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"));
-	check_option(curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L));
-	check_option(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L));
-	/* An abandoned name lookup is left to its thread instead of being waited for. */
-	check_option(curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L));
-	/* Nothing comes from the environment. */
-	check_option(curl_easy_setopt(easy, CURLOPT_PROXY, ""));
-	check_option(curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"));
-	check_option(curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED));
-	check_option(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS));
-	check_option(curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L));
-	check_option(curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long) request->fresh_connection));
-	check_option(curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long) options->connect_timeout_s));
-	check_option(curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long) options->timeout_s));
-	check_option(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_SIZE));
-	check_option(curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT));
-	check_option(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error));
-	set_callbacks(transfer);
-	if (request->tls)
-		set_tls(transfer);
-	set_method(transfer, request);
-	set_headers(transfer, request);
-}
-
 static void
 set_callbacks(CsTransfer *transfer)
 {
 	CURL *easy = transfer->easy;
 
-	check_option(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
-	check_option(curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer));
-	check_option(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
-	check_option(curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer));
-	check_option(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
-	check_option(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer));
-	check_option(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
-	check_option(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer));
-}
-
-static void
-set_tls(CsTransfer *transfer)
-{
-	CURL *easy = transfer->easy;
-
-	check_option(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L));
-	check_option(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L));
-	check_option(curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2));
-	/* Watches for the server's close_notify; see on_debug. */
-	check_option(curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug));
-	check_option(curl_easy_setopt(easy, CURLOPT_DEBUGDATA, transfer));
-	check_option(curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L));
-	if (transfer->options->ca_file == NULL)
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer));
+	if (!transfer->tls)
 		return;
-	/* Instead of the system's certificates, not besides them. */
-	check_option(curl_easy_setopt(easy, CURLOPT_CAPATH, NULL));
-	check_option(curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->options->ca_file));
-}
-
-static void
-set_method(CsTransfer *transfer, const CsTransferRequest *request)
-{
-	CURL *easy = transfer->easy;
-	bool is_post = strcmp(request->method, "POST") == 0;
-
-	if (transfer->no_body)
-		check_option(curl_easy_setopt(easy, CURLOPT_NOBODY, 1L));
-	else if (request->body != NULL || is_post)
-	{
-		curl_off_t len = request->body ? (curl_off_t) request->body_len : 0;
-
-		check_option(curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, len));
-		check_option(
-			curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : ""));
-	}
-	if (!transfer->no_body && !is_post)
-		check_option(curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method));
-}
-
-/* Also takes away what libcurl would add by itself. */
-static void
-set_headers(CsTransfer *transfer, const CsTransferRequest *request)
-{
-	ListCell *cell;
-
-	foreach (cell, request->headers)
-	{
-		const CsHttpHeader *header = lfirst(cell);
-		char *line = *header->value == '\0' ? psprintf("%s;", header->name)
-											: psprintf("%s: %s", header->name, header->value);
-
-		add_header(transfer, line);
-		pfree(line);
-	}
-	add_header(transfer, "Expect:");
-	if (!has_header(request, "Content-Type"))
-		add_header(transfer, "Content-Type:");
-	if (!has_header(request, "Accept-Encoding"))
-		add_header(transfer, "Accept-Encoding: gzip");
-	check_option(curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers));
-}
-
-static void
-add_header(CsTransfer *transfer, const char *line)
-{
-	struct curl_slist *headers = curl_slist_append(transfer->headers, line);
-
-	check_option(headers == NULL ? CURLE_OUT_OF_MEMORY : CURLE_OK);
-	transfer->headers = headers;
-}
-
-static bool
-has_header(const CsTransferRequest *request, const char *name)
-{
-	ListCell *cell;
-
-	foreach (cell, request->headers)
-	{
-		if (pg_strcasecmp(((CsHttpHeader *) lfirst(cell))->name, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-check_option(CURLcode code)
-{
-	if (code == CURLE_OUT_OF_MEMORY)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	if (code != CURLE_OK)
-		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR), errmsg("libcurl does not accept an option"),
-						errdetail("%s.", curl_easy_strerror(code)),
-						errhint("It may be too old, or built without TLS.")));
+	/* Watches for the server's close_notify; see on_debug. */
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_DEBUGDATA, transfer));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L));
 }
 
 static size_t

@@ -3,7 +3,7 @@
  *		An HTTP client for a backend: streams, can be canceled at any moment,
  *		and holds every handle through a memory context.
  *
- * http.c is the only file that includes libcurl.
+ * Only http.c and http_setup.c know libcurl.
  */
 #ifndef CS_HTTP_H
 #define CS_HTTP_H

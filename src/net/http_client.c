@@ -108,6 +108,8 @@ cs_http_read(CsHttp *http, const char **data, size_t *len)
 {
 	CsBodyStatus status;
 
+	if (!http->answered)
+		elog(ERROR, "there is no HTTP answer to read");
 	if (http->ended)
 		return false;
 	status = cs_http_next_piece(http, data, len);
@@ -224,7 +226,7 @@ begin_exchange(CsHttp *http, const CsHttpRequest *request)
 	http->gunzip = NULL;
 	http->url = http->host = NULL;
 	http->sent = false;
-	http->ended = true;
+	http->answered = http->ended = false;
 	http->authenticates = request->authenticates;
 	MemoryContextReset(http->exchange);
 	check_headers(request->headers);
@@ -333,11 +335,12 @@ check_hop(CsHttp *http, const Hop *hop)
 {
 	if (strcmp(hop->url->scheme, "https") != 0 && !http->options.allow_http)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("connection to \"%s\" without TLS is not allowed", hop->url->host),
+						errmsg("connection to \"%s\" without TLS is not allowed",
+							   cs_http_shown_host(http)),
 						errhint("Use an https URL, or have a superuser set the server option "
 								"\"allow_http\".")));
 	if (!cs_host_may_be_allowed(hop->url->host))
-		cs_http_throw_refused(hop->url->host, NULL, NULL);
+		cs_http_throw_refused(http, NULL, NULL);
 }
 
 static char *
@@ -455,6 +458,7 @@ begin_body(CsHttp *http)
 {
 	const char *encoding = cs_http_header(http, "Content-Encoding");
 
+	http->answered = true;
 	http->ended = false;
 	http->response_bytes = 0;
 	http->gunzip = NULL;

@@ -41,7 +41,7 @@ cs_http_throw_failure(CsHttp *http)
 							 "could not resolve host \"%s\"",
 							 "Check the name, and the name service of the database's machine.");
 		case CS_FAILURE_REFUSED:
-			cs_http_throw_refused(http->host, failure->address, failure->address_kind);
+			cs_http_throw_refused(http, failure->address, failure->address_kind);
 		case CS_FAILURE_NO_FD:
 			throw_connection(http, ERRCODE_INSUFFICIENT_RESOURCES,
 							 "could not connect to \"%s\": too many open files",
@@ -150,8 +150,9 @@ cs_http_throw_status(CsHttp *http)
 }
 
 void
-cs_http_throw_refused(const char *host, const char *address, const char *address_kind)
+cs_http_throw_refused(CsHttp *http, const char *address, const char *address_kind)
 {
+	char *host = cs_http_shown_host(http);
 	char *kind = address_kind ? psprintf("%s is %s", address, address_kind) : NULL;
 
 	ereport(
@@ -171,6 +172,12 @@ cs_http_shown_url(CsHttp *http)
 	return cs_http_redact(http, url, strlen(url), 300);
 }
 
+char *
+cs_http_shown_host(CsHttp *http)
+{
+	return cs_http_redact(http, http->host, strlen(http->host), 300);
+}
+
 static void
 throw_timeout(CsHttp *http, const CsFailure *failure)
 {
@@ -180,7 +187,7 @@ throw_timeout(CsHttp *http, const CsFailure *failure)
 	if (failure->kind == CS_FAILURE_CONNECT_TIMEOUT)
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("connecting to \"%s\" took longer than %d s", http->host,
+				 errmsg("connecting to \"%s\" took longer than %d s", cs_http_shown_host(http),
 						options->timeout_s > 0 && options->timeout_s < options->connect_timeout_s
 							? options->timeout_s
 							: options->connect_timeout_s),
@@ -203,7 +210,7 @@ throw_connection(CsHttp *http, int code, const char *message, const char *hint)
 {
 	char *detail = failure_detail(http);
 
-	ereport(ERROR, (errcode(code), errmsg(message, http->host),
+	ereport(ERROR, (errcode(code), errmsg(message, cs_http_shown_host(http)),
 					*detail != '\0' ? errdetail("%s", detail) : 0, hint ? errhint("%s", hint) : 0));
 }
 

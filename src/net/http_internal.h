@@ -1,7 +1,7 @@
 /*
  * http_internal.h
  *		What the files of the HTTP client share with each other, and with nobody else:
- *		http.c moves bytes with libcurl and throws nothing remote, http_client.c decides
+ *		http.c moves bytes with libcurl (set up by http_setup.c), http_client.c decides
  *		what to send, and again, and where; http_error.c says what went wrong.
  */
 #ifndef CS_HTTP_INTERNAL_H
@@ -144,7 +144,8 @@ struct CsHttp
 	bool authenticates;			/* see CsHttpRequest */
 	bool sent;					/* the present hop is on its way, or was */
 	bool allow_unproven_end;
-	bool ended;					/* the end of the body was reported */
+	bool answered;				/* the head of an answer is there */
+	bool ended;					/* the end of its body was reported */
 	int64 bytes;				/* of all answers */
 	int64 response_bytes;		/* of this one */
 	TimestampTz next_start;		/* no request before this */
@@ -157,11 +158,13 @@ extern CsBodyStatus cs_http_next_piece(CsHttp *http, const char **data, size_t *
 extern void cs_http_throw_failure(CsHttp *http) pg_attribute_noreturn();
 extern void cs_http_throw_body(CsHttp *http, CsBodyStatus status) pg_attribute_noreturn();
 
-/* The present hop's URL for a message. */
+/* The present hop's URL and host for a message. */
 extern char *cs_http_shown_url(CsHttp *http);
+extern char *cs_http_shown_host(CsHttp *http);
 
-/* A host that no rule of censync.allowed_hosts admits. */
-extern void cs_http_throw_refused(const char *host, const char *address,
+/* The present hop's host, or the address it has, is not allowed.  address_kind is NULL, and address
+ * may be, where the address itself is not to blame. */
+extern void cs_http_throw_refused(CsHttp *http, const char *address,
 								  const char *address_kind) pg_attribute_noreturn();
 
 #endif							/* CS_HTTP_INTERNAL_H */

@@ -39,6 +39,7 @@ static const char *query_text(const CsReadSpec *spec);
 static void open_portal(QueryReader *reader, const char *sql);
 static void describe(QueryReader *reader);
 static void switch_to_owner(QueryReader *reader, CsUserContext *saved);
+static void close_portal(void *arg);
 
 CsReader *
 cs_query_open(const CsReadSpec *spec)
@@ -50,6 +51,10 @@ cs_query_open(const CsReadSpec *spec)
 	open_portal(reader, query_text(spec));
 	MemoryContextSwitchTo(context);
 	describe(reader);
+	reader->portal_name = pstrdup(reader->portal->name);
+	reader->close.func = close_portal;
+	reader->close.arg = reader;
+	MemoryContextRegisterResetCallback(context, &reader->close);
 	reader->base.typed = true;
 	reader->base.local = true;
 	reader->base.next_batch = query_next_batch;
@@ -169,4 +174,15 @@ switch_to_owner(QueryReader *reader, CsUserContext *saved)
 	char *path = pstrdup(GetConfigOption("search_path", false, false));
 
 	cs_user_switch(saved, reader->spec->userid, path);
+}
+
+/* By name: a rollback may have closed it already. */
+static void
+close_portal(void *arg)
+{
+	QueryReader *reader = arg;
+	Portal portal = SPI_cursor_find(reader->portal_name);
+
+	if (PortalIsValid(portal) && portal->status != PORTAL_ACTIVE)
+		SPI_cursor_close(portal);
 }

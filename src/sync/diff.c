@@ -93,7 +93,7 @@ find_duplicates(CsRun *run)
 static void
 filter_stage(CsRun *run, CsStage *duplicates)
 {
-	CsStage *kept = cs_stage_create("stage", run->mappings, false);
+	CsStage *kept = cs_stage_create_like(run->stage);
 	TupleTableSlot *row = cs_stage_rewind(run->stage);
 	TupleTableSlot *duplicate = cs_stage_rewind(duplicates);
 	bool more = cs_stage_next(duplicates, duplicate);
@@ -127,11 +127,18 @@ static void
 drop_duplicate(CsRun *run, TupleTableSlot *slot, int64 number)
 {
 	CsError error = { 0 };
+	int n = run->mappings->count;
+	Datum *values = palloc(sizeof(Datum) * n);
+	bool *nulls = palloc(sizeof(bool) * n);
 	char *key;
 
 	slot_getallattrs(slot);
-	key = cs_decode_row_json(run->mappings, slot->tts_values + 1, slot->tts_isnull + 1,
-							 run->mappings->nkeys);
+	for (int i = 0; i < n; i++)
+	{
+		values[i] = slot->tts_values[run->mappings->items[i].position];
+		nulls[i] = slot->tts_isnull[run->mappings->items[i].position];
+	}
+	key = cs_decode_row_json(run->mappings, values, nulls, run->mappings->nkeys);
 	error.code = ERRCODE_UNIQUE_VIOLATION;
 	error.message = psprintf("more than one record of the source has sync key %s", key);
 	if (run->options->on_duplicate == CS_DUPLICATE_FAIL)
@@ -141,8 +148,9 @@ drop_duplicate(CsRun *run, TupleTableSlot *slot, int64 number)
 				 errhint("Make the source unique, or choose with option on_duplicate: reject, "
 						 "first or last.")));
 	if (run->held)
-		cs_stage_put(run->held, number, slot->tts_values + 1, slot->tts_isnull + 1);
-	cs_run_bad_record(run, "read", "invalid", number, key, &error, NULL);
+		cs_stage_put(run->held, number, values, nulls);
+	cs_run_bad_record(run, "read", "invalid", number, key, &error,
+					  cs_decode_row_json(run->mappings, values, nulls, n));
 	CHECK_FOR_INTERRUPTS();
 }
 

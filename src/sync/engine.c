@@ -288,7 +288,14 @@ close_run(CsRun *run, const CsSync *sync, const CsError *error, bool durable)
 {
 	bool canceled = error && cs_error_is_cancel(error->code);
 	const char *status = error == NULL ? "completed" : canceled ? "canceled" : "failed";
+	CsError logged;
 
+	if (canceled && error->hint == NULL)
+	{
+		logged = *error;
+		logged.hint = "Nothing was changed; the next run starts afresh.";
+		error = &logged;
+	}
 	if (error)
 	{
 		run->counts.created = run->counts.updated = run->counts.deleted = 0;

@@ -79,7 +79,7 @@ extern void cs_run_bad_record(CsRun *run, const char *operation, const char *sta
 							  char *key, const CsError *error, char *payload);
 extern void cs_run_check_bad_share(CsRun *run, bool at_end);
 
-/* Throws 57014 when the run's own timeout is over. */
+/* Throws 54000 when the run's own timeout is over. */
 extern void cs_run_check_deadline(const CsRun *run);
 
 /* Executes a statement of sqlgen over registered stages as the current role; dest may be NULL. */

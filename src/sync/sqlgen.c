@@ -293,7 +293,8 @@ append_new_value(StringInfo sql, const CsMapping *mapping)
 		appendStringInfoString(sql, given);
 }
 
-/* By image: columns whose equality is exact one by one, the others as one record. */
+/* By image: columns whose equality is exact one by one, the others as one record.  (The casts keep the
+ * parser from comparing two ROWs column by column.) */
 static void
 append_differs(StringInfo sql, const CsMappingSet *set)
 {
@@ -326,8 +327,8 @@ append_differs(StringInfo sql, const CsMappingSet *set)
 		}
 	}
 	if (old_image.len)
-		appendStringInfo(sql, "%sROW(%s) OPERATOR(pg_catalog.*<>) ROW(%s)", terms++ ? " OR " : "",
-						 old_image.data, new_image.data);
+		appendStringInfo(sql, "%sROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record",
+						 terms++ ? " OR " : "", old_image.data, new_image.data);
 	appendStringInfoString(sql, terms ? ")" : "false)");
 }
 

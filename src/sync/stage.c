@@ -28,6 +28,12 @@ cs_stage_create(const char *name, const CsMappingSet *set, bool keys_only)
 }
 
 CsStage *
+cs_stage_create_like(const CsStage *other)
+{
+	return create(other->name, other->desc);
+}
+
+CsStage *
 cs_stage_create_tracked(const char *name, const CsMappingSet *set)
 {
 	TupleDesc desc = CreateTemplateTupleDesc(set->nkeys + 1);

@@ -27,6 +27,9 @@ typedef struct CsStage
 /* A stage of rn and one column per mapping, or, keys_only, per key column. */
 extern CsStage *cs_stage_create(const char *name, const CsMappingSet *set, bool keys_only);
 
+/* An empty one with the name and columns of another. */
+extern CsStage *cs_stage_create_like(const CsStage *other);
+
 /* A stage with a column "key text[]" in place of rn, then the key columns. */
 extern CsStage *cs_stage_create_tracked(const char *name, const CsMappingSet *set);
 

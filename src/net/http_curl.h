@@ -1,0 +1,52 @@
+/*
+ * http_curl.h
+ *		A transfer as libcurl sees it.  The only file that includes libcurl; included by http.c
+ *		and http_setup.c only.
+ */
+#ifndef CS_HTTP_CURL_H
+#define CS_HTTP_CURL_H
+
+#include <curl/curl.h>
+
+#include "net/http_internal.h"
+#include "utils/palloc.h"
+
+struct CsTransfer
+{
+	const CsHttpOptions *options; /* the client's */
+	CURLM *multi;				  /* keeps connections between requests; released by cleanup */
+	CURL *easy;					  /* same */
+	struct curl_slist *headers;	  /* same; of the present request */
+	bool added;					  /* easy is in multi: a transfer is under way */
+	bool done;					  /* it ended, well if failure.kind is CS_FAILURE_NONE */
+	bool paused;				  /* the buffer was full */
+	bool handed_out;			  /* the reader has seen what is in the buffer */
+	bool tls;
+	bool no_body;					/* an answer to HEAD */
+	bool tls_begun;			/* something was sent to negotiate TLS */
+	bool tls_closed;				/* the server said that it has no more to send */
+	bool no_fd;						/* refused by AcquireExternalFD */
+	int sockets;					/* opened for this request */
+	const char *host;				/* CsTransferRequest.host */
+	char refused[INET6_ADDRSTRLEN]; /* an address that is not allowed, "" if there was none */
+	const char *refused_kind;
+	TimestampTz deadline; /* 0: none; see cs_transfer_limit */
+	int64 stall_us;		  /* time waited since the last reset_stall */
+	int64 stall_bytes;	  /* bytes seen at that time */
+	int64 received;		  /* of the present answer, head and body */
+	CsHttpHead head;
+	CsFailure failure;
+	char error[CURL_ERROR_SIZE]; /* filled by libcurl */
+	MemoryContextCallback cleanup;
+	size_t len;	  /* of buffer */
+	char *buffer; /* BUFFER_SIZE */
+};
+
+/* Makes the transfer's handle carry this request, from libcurl's defaults on: nothing of an earlier
+ * request stays.  Sets no callbacks.  Throws 53200 and HV000. */
+extern void cs_transfer_set_options(CsTransfer *transfer, const CsTransferRequest *request);
+
+/* Throws unless libcurl took an option. */
+extern void cs_curl_check(CURLcode code);
+
+#endif							/* CS_HTTP_CURL_H */
