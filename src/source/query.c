@@ -27,9 +27,11 @@ typedef struct QueryReader
 {
 	CsReader base;			/* must be first */
 	const CsReadSpec *spec; /* the caller's */
-	Portal portal;			/* closed with the SPI connection or the transaction */
-	TupleDesc desc;			/* of the query, in the reader's context */
-	SPITupleTable *batch;	/* of the last fetch, freed by the next */
+	Portal portal;			/* closed by the reset callback of the reader's context */
+	char *portal_name;
+	MemoryContextCallback close;
+	TupleDesc desc;		  /* of the query, in the reader's context */
+	SPITupleTable *batch; /* of the last fetch, freed by the next */
 	int64 records;
 } QueryReader;
 
