@@ -363,7 +363,8 @@ finish_document(JsonDocument *doc, CsRecord *record)
 		doc->state = DOC_END;
 	if (doc->root == '\0')
 		ereport(ERROR, (errcode(ERRCODE_INVALID_JSON_TEXT), errmsg("response is empty"),
-						errdetail("A JSON document was expected.")));
+						errdetail("A JSON document was expected."),
+						errhint("A source without records answers with an empty array.")));
 	if (doc->state != DOC_END)
 		cs_decoder_cut_short(ERRCODE_INVALID_JSON_TEXT, "JSON document");
 	doc->ended = true;

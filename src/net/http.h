@@ -83,10 +83,10 @@ extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
 
 /*
  * The next piece of the body, valid until the next call on this client.  False is a proven end:
- * Content-Length reached, last chunk seen, stream closed by HTTP/2 or TLS close_notify, and, for a
- * compressed body, the compressed stream complete too.  A body
- * delimited only by the close of a plain connection ends with error 08P01 unless
- * allow_unproven_end is set; everything else that ends early is error 08006, a body over the cap 54000.
+ * Content-Length reached, last chunk seen, stream ended by HTTP/2, or connection ended by TLS
+ * close_notify; and, for a compressed body, the compressed stream complete too.  A body delimited
+ * only by the close of a plain connection ends with error 08P01 unless allow_unproven_end is set;
+ * everything else that ends early is error 08006, a body over the cap 54000.
  */
 extern bool cs_http_read(CsHttp *http, const char **data, size_t *len);
 extern void cs_http_allow_unproven_end(CsHttp *http, bool allow);

@@ -71,20 +71,23 @@ cs_http_throw_failure(CsHttp *http)
 			throw_timeout(http, failure);
 		case CS_FAILURE_LOST:
 			throw_connection(http, ERRCODE_CONNECTION_FAILURE, "connection to \"%s\" was lost",
-							 NULL);
+							 "Run again. If it is lost every time, have the server send less in one "
+							 "answer.");
 		case CS_FAILURE_NOT_HTTP:
 			throw_connection(http, ERRCODE_PROTOCOL_VIOLATION, "\"%s\" did not answer in HTTP",
 							 "Check the port, and whether the URL should begin with \"https\".");
 		case CS_FAILURE_HEAD_TOO_LARGE:
 			throw_connection(http, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-							 "the headers of the answer of \"%s\" are too large", NULL);
+							 "the headers of the answer of \"%s\" are too large",
+							 "Check the URL: such headers are the sign of a fault.");
 		case CS_FAILURE_NO_MEMORY:
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 		case CS_FAILURE_NONE:
 		case CS_FAILURE_OTHER:
 			break;
 	}
-	throw_connection(http, ERRCODE_FDW_ERROR, "HTTP request to \"%s\" failed", NULL);
+	throw_connection(http, ERRCODE_FDW_ERROR, "HTTP request to \"%s\" failed",
+					 "Check the URL, and the server behind it.");
 }
 
 void
@@ -117,14 +120,17 @@ cs_http_throw_body(CsHttp *http, CsBodyStatus status)
 		case CS_BODY_TRUNCATED:
 			ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 							errmsg("the answer of \"%s\" is cut off", url),
-							errdetail("The compressed stream in it is not complete.")));
+							errdetail("The compressed stream in it is not complete."),
+							errhint("The server or something on the way cut it short: run again, "
+									"or have it send less in one answer.")));
 			break;
 		case CS_BODY_TOO_LARGE:
 			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 							errmsg("the answer of \"%s\" is larger than " INT64_FORMAT " bytes",
 								   url, http->options.max_response_bytes),
-							errhint("Ask for less at a time, or raise "
-									"censync.max_response_size.")));
+							errhint("Ask for less at a time, or raise the server option "
+									"\"max_response_size\" and the setting "
+									"censync.max_response_size, which is its limit.")));
 			break;
 		case CS_BODY_FAILED:
 		case CS_BODY_DATA:
@@ -272,12 +278,14 @@ status_hint(CsHttp *http, int status)
 			return retry_after
 					   ? psprintf("The server asks to wait: Retry-After is \"%s\", "
 								  "censync.http_max_wait is %d s. The server option "
-								  "\"requests_per_second\" keeps below a limit.",
+								  "\"rate_limit\" keeps below a limit.",
 								  cs_http_redact(http, retry_after, strlen(retry_after), 100),
 								  cs_http_max_wait_s)
-					   : "Set the server option \"requests_per_second\", or run less often.";
+					   : "Set the server option \"rate_limit\", or run less often.";
 		default:
-			return status >= 500 ? "The fault is the server's; try again later." : NULL;
+			return status >= 500 ? "The fault is the server's; try again later."
+								 : "Check the object, and the options that shape the request: "
+								   "headers, pagination and what it needs.";
 	}
 }
 

@@ -11,6 +11,10 @@
 /* Bytes libcurl asks the kernel for at once; its upper limit in older versions. */
 #define RECEIVE_SIZE (512 * 1024)
 
+/* libcurl 8.0.0, as in its version_num. */
+#define FIRST_SAFE_HTTP2 0x080000
+
+static long http_version(void);
 static void set_tls(CsTransfer *transfer);
 static void set_method(CsTransfer *transfer, const CsTransferRequest *request);
 static void set_headers(CsTransfer *transfer, const CsTransferRequest *request);
@@ -41,7 +45,7 @@ cs_transfer_set_options(CsTransfer *transfer, const CsTransferRequest *request)
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_PROXY, ""));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, http_version()));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long) request->fresh_connection));
 	cs_curl_check(
@@ -65,6 +69,16 @@ cs_curl_check(CURLcode code)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR), errmsg("libcurl does not accept an option"),
 						errdetail("%s.", curl_easy_strerror(code)),
 						errhint("It may be too old, or built without TLS.")));
+}
+
+/* An older libcurl takes a stream that an HTTP/2 server resets without an error code for one that
+ * is complete; the chunks of HTTP/1.1 leave no such doubt. */
+static long
+http_version(void)
+{
+	return curl_version_info(CURLVERSION_NOW)->version_num >= FIRST_SAFE_HTTP2
+			   ? CURL_HTTP_VERSION_2TLS
+			   : CURL_HTTP_VERSION_1_1;
 }
 
 static void

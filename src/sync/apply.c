@@ -112,14 +112,18 @@ apply_in_parts(Change *change, CsStage *set)
 	MemoryContext old = MemoryContextSwitchTo(part_context);
 	MinimalTuple *rows = palloc(sizeof(MinimalTuple) * PART_ROWS);
 	TupleTableSlot *slot = cs_stage_rewind(set);
+	MemoryContext rows_context =
+		AllocSetContextCreate(part_context, "censync rows of part", ALLOCSET_DEFAULT_SIZES);
 	bool more = true;
 
 	change->part = palloc0(sizeof(CsStage));
 	change->part->name = "part";
 	change->part->desc = set->desc;
+	change->part->full = set->full;
 	change->part->store = tuplestore_begin_heap(true, false, work_mem);
 	change->part->count = PART_ROWS;
 	cs_stage_register(change->part);
+	MemoryContextSwitchTo(rows_context);
 	while (more)
 	{
 		int n = 0;
@@ -128,9 +132,9 @@ apply_in_parts(Change *change, CsStage *set)
 			rows[n++] = ExecCopySlotMinimalTuple(slot);
 		if (n > 0)
 			apply_rows(change, rows, n);
-		for (int i = 0; i < n; i++)
-			heap_free_minimal_tuple(rows[i]);
+		MemoryContextReset(rows_context);
 	}
+	MemoryContextSwitchTo(part_context);
 	cs_stage_unregister(change->part);
 	tuplestore_end(change->part->store);
 	MemoryContextSwitchTo(old);
@@ -212,11 +216,9 @@ blame_row(Change *change, MinimalTuple row, const CsError *error)
 		number = DatumGetInt64(slot->tts_values[0]);
 		cs_run_mark_unapplied(run, number);
 	}
-	key = cs_decode_row_json(run->mappings, slot->tts_values + 1, slot->tts_isnull + 1,
-							 run->mappings->nkeys);
+	key = cs_run_row_json(run, change->part, slot, true);
 	cs_run_bad_record(run, change->operation, "rejected", number, key, error,
-					  cs_decode_row_json(run->mappings, slot->tts_values + 1, slot->tts_isnull + 1,
-										 change->part->desc->natts - 1));
+					  cs_run_row_json(run, change->part, slot, false));
 	ExecDropSingleTupleTableSlot(slot);
 	cs_run_check_bad_share(run, false);
 }

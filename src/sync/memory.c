@@ -23,6 +23,7 @@
 #include "sync/run.h"
 #include "sync/sqlgen.h"
 
+static void warn_of_postponed_deletes(const CsRun *run);
 static bool tracks(const CsRun *run);
 static void find_vanished(CsRun *run);
 static CsStage *load_keys(CsRun *run);
@@ -46,6 +47,11 @@ cs_run_find_deletes(CsRun *run)
 						errmsg("the source of mirror \"%s\" is empty", run->sync->name),
 						errdetail("Every mirrored row would be deleted."),
 						errhint("If that is meant, set option allow_empty_source to true.")));
+	if (run->unidentified > 0)
+	{
+		warn_of_postponed_deletes(run);
+		return;
+	}
 	run->deletes = cs_stage_create("part", set, true);
 	cs_stage_register(run->stage);
 	cs_stage_register(run->held);
@@ -97,6 +103,19 @@ cs_run_update_memory(CsRun *run)
 		forget_gone(run);
 	if (run->written && run->written->count > 0)
 		remember_written(run);
+}
+
+/* Any row might be the one that such a record is about. */
+static void
+warn_of_postponed_deletes(const CsRun *run)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("mirror \"%s\" deletes nothing in this run", run->sync->name),
+			 errdetail("The keys of " INT64_FORMAT " records could not be read, so it is not known "
+					   "which rows the source no longer has.",
+					   run->unidentified),
+			 errhint("censync.records has the records. The first run without such ones deletes.")));
 }
 
 static bool

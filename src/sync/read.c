@@ -23,6 +23,8 @@ cs_run_read(CsRun *run)
 	CsBatch batch;
 
 	run->stage = cs_stage_create("stage", run->mappings, false);
+	run->stage->full = true;
+	run->keys = cs_key_set_create(run->mappings);
 	if (run->sync->behavior == CS_MIRROR)
 		run->held = cs_stage_create("held", run->mappings, true);
 	for (;;)
@@ -61,10 +63,10 @@ stage_batch(CsRun *run, CsBatch *batch)
 	rows = palloc0(sizeof(CsRow) * batch->nrecords);
 	cs_user_switch(&saved, run->apply_as, pstrdup(GetConfigOption("search_path", false, false)));
 	cs_decode_batch(run->plan, batch, rows);
-	cs_user_restore(&saved);
 	run->counts.read += batch->nrecords;
 	for (int i = 0; i < batch->nrecords; i++)
 		stage_row(run, &batch->records[i], &rows[i]);
+	cs_user_restore(&saved);
 }
 
 /* A mirror must know of a record even if it can't be applied: what is in the source is not deleted. */
@@ -74,9 +76,12 @@ stage_row(CsRun *run, const CsRecord *record, CsRow *row)
 	if (row->error == NULL)
 	{
 		cs_stage_put(run->stage, record->number, row->values, row->nulls);
+		cs_key_set_add(run->keys, row->values);
 		return;
 	}
-	if (run->held && row->decoded >= run->mappings->nkeys)
+	if (row->decoded < run->mappings->nkeys)
+		run->unidentified++;
+	else if (run->held)
 	{
 		bool has_null = false;
 

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
 #include "utils/hsearch.h"
@@ -109,6 +110,25 @@ cs_run_store(const char *sql, CsStage *stage)
 	cs_run_execute(sql, &receiver.base);
 }
 
+char *
+cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot, bool key_only)
+{
+	const CsMappingSet *set = run->mappings;
+	int n = key_only ? set->nkeys : Min(set->count, stage->desc->natts - 1);
+	Datum *values = palloc(sizeof(Datum) * n);
+	bool *nulls = palloc(sizeof(bool) * n);
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < n; i++)
+	{
+		int at = stage->full ? set->items[i].position : i + 1;
+
+		values[i] = slot->tts_values[at];
+		nulls[i] = slot->tts_isnull[at];
+	}
+	return cs_decode_row_json(set, values, nulls, n);
+}
+
 bool
 cs_run_is_unapplied(const CsRun *run, int64 number)
 {
@@ -139,7 +159,7 @@ cs_run_end_stages(CsRun *run)
 
 	for (int i = 0; i < (int) lengthof(stages); i++)
 		if (stages[i])
-			tuplestore_end(stages[i]->store);
+			cs_stage_end(stages[i]);
 }
 
 static bool

@@ -11,6 +11,7 @@
 #include "catalog/run_log.h"
 #include "source/reader.h"
 #include "sync/decode.h"
+#include "sync/key_set.h"
 #include "sync/mapping.h"
 #include "sync/stage.h"
 #include "sync/sync_options.h"
@@ -40,8 +41,10 @@ typedef struct CsRun
 	bool read_to_end;	  /* the source was read to its proven end */
 	TimestampTz deadline; /* when the run must be over, or 0 */
 
+	CsKeySet *keys;			/* of stage, while reading */
 	CsStage *stage;			/* valid records */
 	CsStage *held;			/* keys of records that are in the source but not in stage; mirrors */
+	int64 unidentified;		/* records whose keys could not be read */
 	CsStage *creates;		/* the delta: rows not in the destination */
 	CsStage *updates;		/* rows that differ */
 	CsStage *vanished;		/* tracked keys that the source no longer has; mirrors */
@@ -56,8 +59,10 @@ typedef struct CsRun
 /* read.c: reads the source to its end into stage; throws when too many records are invalid. */
 extern void cs_run_read(CsRun *run);
 
-/* diff.c */
+/* duplicates.c: takes records that share a key out of stage, but for those that on_duplicate spares */
 extern void cs_run_drop_duplicates(CsRun *run);
+
+/* diff.c */
 extern void cs_run_diff(CsRun *run);
 
 /* memory.c: what a mirror tracks */
@@ -87,6 +92,10 @@ extern uint64 cs_run_execute(const char *sql, DestReceiver *dest);
 
 /* Executes a query and stores its rows in a stage, which is cleared first. */
 extern void cs_run_store(const char *sql, CsStage *stage);
+
+/* The row in slot, of that stage, as JSON for the log. */
+extern char *cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot,
+							 bool key_only);
 
 extern bool cs_run_is_unapplied(const CsRun *run, int64 number);
 extern void cs_run_mark_unapplied(CsRun *run, int64 number);

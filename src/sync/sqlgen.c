@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -211,6 +212,18 @@ cs_sql_key_exists(const CsMappingSet *set)
 }
 
 char *
+cs_sql_any_row(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT FROM ");
+	append_table(&sql, set);
+	appendStringInfoString(&sql, " LIMIT 1");
+	return sql.data;
+}
+
+char *
 cs_sql_count_destination(const CsMappingSet *set)
 {
 	StringInfoData sql;
@@ -339,12 +352,17 @@ is_compared(const CsMapping *mapping)
 	return !mapping->is_key || !mapping->dest->exact;
 }
 
-/* IS DISTINCT FROM finds its operator by search_path, where only those of pg_catalog are. */
+/*
+ * IS DISTINCT FROM finds its operator by name, so it has to be one of pg_catalog for the type itself: a
+ * type that borrows another's operator class (pg_ndistinct that of bytea) may find several, or a wrong one.
+ */
 static bool
 is_distinct_exact(const CsMapping *mapping)
 {
-	TypeCacheEntry *type = lookup_type_cache(getBaseType(mapping->dest->typid), TYPECACHE_EQ_OPR);
+	Oid base = getBaseType(mapping->dest->typid);
+	TypeCacheEntry *type = lookup_type_cache(base, TYPECACHE_EQ_OPR);
 	HeapTuple tuple;
+	Form_pg_operator form;
 	bool result;
 
 	if (!mapping->dest->exact || !OidIsValid(type->eq_opr))
@@ -352,7 +370,9 @@ is_distinct_exact(const CsMapping *mapping)
 	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(type->eq_opr));
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	result = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace == PG_CATALOG_NAMESPACE;
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	result = form->oprnamespace == PG_CATALOG_NAMESPACE &&
+			 (form->oprleft == base || IsPolymorphicType(form->oprleft) || base == VARCHAROID);
 	ReleaseSysCache(tuple);
 	return result;
 }

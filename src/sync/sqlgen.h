@@ -39,6 +39,9 @@ extern char *cs_sql_delete(const CsMappingSet *set);
 /* part, destination -> one row if the destination has a row with the key of one in part. */
 extern char *cs_sql_key_exists(const CsMappingSet *set);
 
+/* destination -> at most one empty row. */
+extern char *cs_sql_any_row(const CsMappingSet *set);
+
 extern char *cs_sql_count_destination(const CsMappingSet *set);
 
 #endif /* CS_SQLGEN_H */

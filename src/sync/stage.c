@@ -30,7 +30,28 @@ cs_stage_create(const char *name, const CsMappingSet *set, bool keys_only)
 CsStage *
 cs_stage_create_like(const CsStage *other)
 {
-	return create(other->name, other->desc);
+	CsStage *stage = create(other->name, other->desc);
+
+	stage->full = other->full;
+	return stage;
+}
+
+CsStage *
+cs_stage_borrow(const char *name, const CsStage *other)
+{
+	CsStage *stage = palloc(sizeof(CsStage));
+
+	*stage = *other;
+	stage->name = name;
+	stage->borrowed = true;
+	return stage;
+}
+
+void
+cs_stage_end(CsStage *stage)
+{
+	if (!stage->borrowed)
+		tuplestore_end(stage->store);
 }
 
 CsStage *

@@ -22,6 +22,9 @@ typedef struct CsStage
 	Tuplestorestate *store;
 	TupleDesc desc;
 	int64 count;
+	bool full;	   /* column c<n> is the n-th after rn; else columns are in the order
+								 * of the mappings that are left */
+	bool borrowed; /* the store is another stage's */
 } CsStage;
 
 /* A stage of rn and one column per mapping, or, keys_only, per key column. */
@@ -29,6 +32,12 @@ extern CsStage *cs_stage_create(const char *name, const CsMappingSet *set, bool 
 
 /* An empty one with the name and columns of another. */
 extern CsStage *cs_stage_create_like(const CsStage *other);
+
+/* The rows of another under a second name; the other must live longer. */
+extern CsStage *cs_stage_borrow(const char *name, const CsStage *other);
+
+/* Ends the store unless it is borrowed. */
+extern void cs_stage_end(CsStage *stage);
 
 /* A stage with a column "key text[]" in place of rn, then the key columns. */
 extern CsStage *cs_stage_create_tracked(const char *name, const CsMappingSet *set);
