@@ -15,7 +15,12 @@ SHLIB_LINK = -lcurl -ljansson -lz
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
-PG_CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir)
+# The server's headers are the system's: our warnings are about our code.
+PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
+# The server's own flags are gcc's; clang need not tell us which it does not know.
+ifneq (,$(findstring clang,$(CC)))
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
 # Nothing here is worth inlining into a query's JIT code; half the build time is.
 override with_llvm := no
 include $(PGXS)

@@ -14,6 +14,12 @@
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+/* Since 16 the extra data of a check hook is guc_malloc's; before, plain malloc's. */
+#define cs_guc_malloc(size) guc_malloc(LOG, size)
+#define cs_guc_free(pointer) guc_free(pointer)
+#else
+#define cs_guc_malloc(size) malloc(size)
+#define cs_guc_free(pointer) free(pointer)
 #endif
 
 #endif /* CS_COMPAT_H */

@@ -6,6 +6,8 @@
 
 #include "base/errors.h"
 
+static bool is_raised_by_user(int code);
+
 CsError *
 cs_error_catch(MemoryContext context)
 {
@@ -57,7 +59,21 @@ cs_error_is_of_row(int code)
 			return true;
 		default:
 			/* A row-level security policy refuses a row with this code. */
-			return code == ERRCODE_INSUFFICIENT_PRIVILEGE;
+			return code == ERRCODE_INSUFFICIENT_PRIVILEGE || is_raised_by_user(code);
+	}
+}
+
+bool
+cs_error_is_of_value(int code)
+{
+	switch (ERRCODE_TO_CATEGORY(code))
+	{
+		case MAKE_SQLSTATE('0', 'A', '0', '0', '0'): /* a type that can't be read */
+		case MAKE_SQLSTATE('3', 'F', '0', '0', '0'): /* a schema, in a name given as a value */
+		case MAKE_SQLSTATE('4', '2', '0', '0', '0'): /* a relation, a function, ... likewise */
+			return true;
+		default:
+			return cs_error_is_of_row(code);
 	}
 }
 
@@ -66,4 +82,17 @@ cs_error_is_cancel(int code)
 {
 	return code == ERRCODE_QUERY_CANCELED ||
 		   ERRCODE_TO_CATEGORY(code) == MAKE_SQLSTATE('5', '7', '0', '0', '0');
+}
+
+/* RAISE ... USING ERRCODE may give any code: those that neither the standard nor the server uses. */
+static bool
+is_raised_by_user(int code)
+{
+	const char *state = unpack_sql_state(code);
+
+	if (strncmp(state, "45", 2) == 0) /* the standard's "unhandled user-defined exception" */
+		return true;
+	if ((state[0] >= '0' && state[0] <= '4') || (state[0] >= 'A' && state[0] <= 'H'))
+		return false;
+	return state[0] != '5' && strncmp(state, "72", 2) != 0 && strncmp(state, "XX", 2) != 0;
 }

@@ -29,6 +29,10 @@ extern char *cs_error_state(int code);
  * policy), so that other rows can go on?  Not so: cancel, shutdown, deadlock, lost resources, bugs. */
 extern bool cs_error_is_of_row(int code);
 
+/* The same while values are being made of a record's text: names of objects that do not exist, for the
+ * types whose values they are, are of the record too. */
+extern bool cs_error_is_of_value(int code);
+
 /* A cancel, a timeout of a statement, a shutdown: never to be swallowed. */
 extern bool cs_error_is_cancel(int code);
 

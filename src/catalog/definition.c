@@ -29,8 +29,11 @@
 static const char *const behavior_names[] = { "update", "upsert", "append", "mirror" };
 
 /* What a session can set that changes how text turns into values or names into objects. */
-static const char *const captured_settings[] = { "search_path", "DateStyle", "IntervalStyle",
-												 "TimeZone", "xmloption" };
+static const char *const captured_settings[] = {
+	"search_path",	"DateStyle",	"IntervalStyle", "TimeZone",  "xmloption",
+	"array_nulls",	"bytea_output", "default_text_search_config", "extra_float_digits",
+	"lc_monetary",	"xmlbinary"
+};
 
 #define SELECT_SYNC                                                                                \
 	"SELECT sync_id, name, home, owner_oid, owner_name, destination_oid, destination_name, "       \
@@ -48,7 +51,7 @@ static char *relation_display_name(Oid relid);
 
 /* SQL: censync.home() */
 PGDLLEXPORT Datum
-censync_home(PG_FUNCTION_ARGS)
+censync_home(FunctionCallInfo fcinfo pg_attribute_unused())
 {
 	PG_RETURN_TEXT_P(cstring_to_text(cs_home()));
 }

@@ -164,7 +164,7 @@ enter_deparse_settings(void)
 	};
 	int nest_level = NewGUCNestLevel();
 
-	for (int i = 0; i < lengthof(settings); i++)
+	for (int i = 0; i < (int) lengthof(settings); i++)
 		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 	return nest_level;
@@ -337,7 +337,7 @@ refuse_kind(Relation relation, CsDestination *destination)
 	if (is_table(relation))
 		return false;
 
-	for (int i = 0; i < lengthof(kind_reasons); i++)
+	for (int i = 0; i < (int) lengthof(kind_reasons); i++)
 		if (kind_reasons[i].relkind == relation->rd_rel->relkind)
 			reason = kind_reasons[i].reason;
 	refuse(destination, ERRCODE_WRONG_OBJECT_TYPE, pstrdup(reason), NULL);

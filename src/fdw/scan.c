@@ -65,7 +65,7 @@ static int is_updatable(Relation rel);
 
 /* SQL: censync_fdw_handler() */
 PGDLLEXPORT Datum
-censync_fdw_handler(PG_FUNCTION_ARGS)
+censync_fdw_handler(FunctionCallInfo fcinfo pg_attribute_unused())
 {
 	FdwRoutine *routine = makeNode(FdwRoutine);
 
@@ -82,13 +82,14 @@ censync_fdw_handler(PG_FUNCTION_ARGS)
 }
 
 static void
-get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+get_rel_size(PlannerInfo *root pg_attribute_unused(), RelOptInfo *rel,
+			 Oid relid pg_attribute_unused())
 {
 	rel->rows = ASSUMED_ROWS;
 }
 
 static void
-get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid pg_attribute_unused())
 {
 	add_path(rel, (Path *) create_foreignscan_path(root, rel, NULL, rel->rows, STARTUP_COST,
 												   STARTUP_COST + rel->rows, NIL,
@@ -97,8 +98,8 @@ get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 
 /* fdw_private is the list of the columns that are used, as integers. */
 static ForeignScan *
-get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, List *tlist,
-		 List *clauses, Plan *outer)
+get_plan(PlannerInfo *root pg_attribute_unused(), RelOptInfo *rel, Oid relid,
+		 ForeignPath *path pg_attribute_unused(), List *tlist, List *clauses, Plan *outer)
 {
 	List *quals = extract_actual_clauses(clauses, false);
 	Bitmapset *used = NULL;
@@ -121,7 +122,7 @@ get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, List 
 }
 
 static void
-begin_scan(ForeignScanState *node, int eflags)
+begin_scan(ForeignScanState *node, int eflags pg_attribute_unused())
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	RangeTblEntry *rte = exec_rt_fetch(plan->scan.scanrelid, node->ss.ps.state);
@@ -250,7 +251,7 @@ next_record(CsScan *scan)
 }
 
 static int
-is_updatable(Relation rel)
+is_updatable(Relation rel pg_attribute_unused())
 {
 	return 0; /* none of INSERT, UPDATE, DELETE */
 }

@@ -207,7 +207,7 @@ check_header(const CsvDecoder *csv, const char *row, size_t len)
 {
 	static const char *const pages[] = { "<!doctype", "<html", "<?xml" };
 
-	for (int i = 0; i < lengthof(pages); i++)
+	for (int i = 0; i < (int) lengthof(pages); i++)
 		if (len >= strlen(pages[i]) && pg_strncasecmp(row, pages[i], strlen(pages[i])) == 0)
 			cs_decoder_is_markup(ERRCODE_BAD_COPY_FILE_FORMAT);
 	if (pg_encoding_verifymbstr(PG_UTF8, row, (int) len) < (int) len)

@@ -25,7 +25,7 @@
 
 typedef enum CsFormat
 {
-	CS_FORMAT_AUTO,				/* by Content-Type, else by the first bytes */
+	CS_FORMAT_AUTO, /* by Content-Type, else by the first bytes */
 	CS_FORMAT_JSON,
 	CS_FORMAT_NDJSON,
 	CS_FORMAT_CSV
@@ -34,58 +34,58 @@ typedef enum CsFormat
 /* What a value was in the source; CSV values are always CS_VALUE_TEXT. */
 typedef enum CsValueKind
 {
-	CS_VALUE_NULL,				/* null, or the record has no such member */
+	CS_VALUE_NULL, /* null, or the record has no such member */
 	CS_VALUE_STRING,
 	CS_VALUE_NUMBER,
 	CS_VALUE_BOOL,
 	CS_VALUE_OBJECT,
 	CS_VALUE_ARRAY,
-	CS_VALUE_TEXT				/* of a source without types: the text form of anything */
+	CS_VALUE_TEXT /* of a source without types: the text form of anything */
 } CsValueKind;
 
 /* One value of a record: its text form, never passed through a C double. */
 typedef struct CsField
 {
 	CsValueKind kind;
-	char *text;					/* NUL-terminated, in the server's encoding: a string's content
+	char *text; /* NUL-terminated, in the server's encoding: a string's content
 								 * without quotes and escapes, a number's digits as sent,
 								 * true/false, or the JSON text of an object or array.
 								 * NULL when kind is CS_VALUE_NULL. */
-	int len;					/* strlen(text) */
+	int len;	/* strlen(text) */
 } CsField;
 
 /* One record.  Everything it points to is in the context current at the call
  * that filled it (the caller's batch context). */
 typedef struct CsRecord
 {
-	int64 number;				/* 1-based over the whole read; set by the reader */
-	CsField *fields;			/* one per wanted column; NULL if the record has an error */
-	Datum *values;				/* readers of typed sources: one per column, instead of fields */
-	bool *nulls;				/* same */
-	char *raw;					/* the record as it was sent, converted to the server's encoding
+	int64 number;	 /* 1-based over the whole read; set by the reader */
+	CsField *fields; /* one per wanted column; NULL if the record has an error */
+	Datum *values;	 /* readers of typed sources: one per column, instead of fields */
+	bool *nulls;	 /* same */
+	char *raw;		 /* the record as it was sent, converted to the server's encoding
 								 * where that is possible, NUL-terminated; for the log */
 	int rawlen;
-	int error_code;				/* SQLSTATE (MAKE_SQLSTATE form), or 0: the record is fine */
-	char *error_message;		/* why it can't be used, or NULL */
+	int error_code;		 /* SQLSTATE (MAKE_SQLSTATE form), or 0: the record is fine */
+	char *error_message; /* why it can't be used, or NULL */
 } CsRecord;
 
 /* The columns asked for.  Owned by the caller, outlives the decoder. */
 typedef struct CsProjection
 {
 	int ncolumns;
-	char **names;				/* a member of the record, or a path "a.b" into it; an exact
+	char **names; /* a member of the record, or a path "a.b" into it; an exact
 								 * top-level member "a.b" wins over the path */
-	bool *seen;					/* set to true by the decoder once any record had the member,
+	bool *seen;	  /* set to true by the decoder once any record had the member,
 								 * null or not (CSV: once the header has it) */
 } CsProjection;
 
 typedef struct CsDecoderOptions
 {
-	CsFormat format;			/* never CS_FORMAT_AUTO */
-	const char *records;		/* JSON Pointer (RFC 6901) to the array of records, "" for the whole
+	CsFormat format;	 /* never CS_FORMAT_AUTO */
+	const char *records; /* JSON Pointer (RFC 6901) to the array of records, "" for the whole
 								 * document, or NULL: the document itself if it is an array, else
 								 * the only array in it, else the document as one record */
-	char delimiter;				/* CSV; ',' unless told otherwise */
+	char delimiter;		 /* CSV; ',' unless told otherwise */
 } CsDecoderOptions;
 
 typedef struct CsDecoder CsDecoder;
@@ -129,4 +129,4 @@ extern char *cs_decoder_record_json(CsDecoder *decoder, const CsRecord *record);
  * elements that are objects keep their JSON text.  Throws 22P02 on text that is not a JSON array. */
 extern char *cs_json_array_literal(const char *json, int len);
 
-#endif							/* CS_DECODER_H */
+#endif /* CS_DECODER_H */

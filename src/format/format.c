@@ -316,8 +316,8 @@ skip_document(const char *p, const char *end, bool *one_line)
 static const ByteOrderMark *
 find_mark(const char *data, size_t len)
 {
-	for (int i = 0; i < lengthof(marks); i++)
-		if (len >= marks[i].len && memcmp(data, marks[i].bytes, marks[i].len) == 0)
+	for (int i = 0; i < (int) lengthof(marks); i++)
+		if (len >= (size_t) marks[i].len && memcmp(data, marks[i].bytes, marks[i].len) == 0)
 			return &marks[i];
 	return NULL;
 }

@@ -74,7 +74,7 @@ array_end(void *state)
 }
 
 static void
-element_start(void *state, bool isnull)
+element_start(void *state, bool isnull pg_attribute_unused())
 {
 	ArrayWriter *writer = state;
 

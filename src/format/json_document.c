@@ -388,7 +388,7 @@ finish_whole(JsonDocument *doc, CsRecord *record)
 		start++;
 	while (cs_json_is_space(end[-1]))
 		end--;
-	if (end - start > doc->base.max_record)
+	if ((size_t) (end - start) > (size_t) doc->base.max_record)
 		cs_json_too_large(doc, doc->base.max_record);
 	cs_json_record_decode(doc->picker, start, end - start, false, record);
 	return true;

@@ -19,7 +19,7 @@ cs_json_key_equals(const JsonDocument *doc, const JsonFrame *frame, const char *
 	bool equal;
 
 	if (memchr(key, '\\', frame->key_len) == NULL)
-		return frame->key_len == strlen(name) && memcmp(key, name, frame->key_len) == 0;
+		return (size_t) frame->key_len == strlen(name) && memcmp(key, name, frame->key_len) == 0;
 	initStringInfo(&plain);
 	cs_json_unescape(key, frame->key_len, &plain);
 	equal = strcmp(plain.data, name) == 0;

@@ -186,7 +186,7 @@ fail_syntax(CsRecord *record, JsonParseErrorType error, JsonLexContext *lex)
  * array, or inside a member that is not wanted, is always deeper than the next open one.
  */
 static void
-field_start(void *state, char *fname, bool isnull)
+field_start(void *state, char *fname, bool isnull pg_attribute_unused())
 {
 	CsJsonPicker *picker = state;
 	JsonLexContext *lex = picker->lex;
@@ -226,7 +226,7 @@ field_start(void *state, char *fname, bool isnull)
 
 /* A member ends; the parser stands behind it. */
 static void
-field_end(void *state, char *fname, bool isnull)
+field_end(void *state, char *fname pg_attribute_unused(), bool isnull pg_attribute_unused())
 {
 	CsJsonPicker *picker = state;
 	JsonMember *member;
@@ -249,7 +249,7 @@ field_end(void *state, char *fname, bool isnull)
 
 /* The parser's token lives in scratch until the record is done. */
 static void
-keep_token(void *state, char *token, JsonTokenType type)
+keep_token(void *state, char *token, JsonTokenType type pg_attribute_unused())
 {
 	((CsJsonPicker *) state)->token = token;
 }
@@ -367,7 +367,7 @@ keep_text(CsJsonPicker *picker, const char *start, int len)
 {
 	char *copy;
 
-	if (picker->roomleft > len)
+	if (picker->roomleft > (size_t) len)
 	{
 		copy = picker->room;
 		picker->room += len + 1;

@@ -28,7 +28,7 @@ static const CsDecoderOps ndjson_ops = { ndjson_begin, ndjson_next, NULL, cs_jso
 
 /* A decoder of lines.  options->records says nothing here: each line is a record. */
 CsDecoder *
-cs_ndjson_decoder_create(const CsDecoderOptions *options)
+cs_ndjson_decoder_create(const CsDecoderOptions *options pg_attribute_unused())
 {
 	NdjsonDecoder *lines = palloc0(sizeof(NdjsonDecoder));
 

@@ -16,13 +16,6 @@
 #include "net/address.h"
 #include "utils/guc.h"
 
-/* The GUC machinery frees its extra data with free(); compat.h overrides these two where it has an
- * allocator of its own. */
-#ifndef cs_guc_malloc
-#define cs_guc_malloc(size) malloc(size)
-#define cs_guc_free(pointer) free(pointer)
-#endif
-
 #define MAX_ENTRIES 1000
 #define MAX_HOST 255
 
@@ -158,7 +151,7 @@ cs_host_may_be_allowed(const char *host)
 }
 
 bool
-cs_allowed_hosts_check(char **newval, void **extra, GucSource source)
+cs_allowed_hosts_check(char **newval, void **extra, GucSource source pg_attribute_unused())
 {
 	const char *text = *newval ? *newval : "";
 	int n = 1;
@@ -191,7 +184,7 @@ cs_allowed_hosts_check(char **newval, void **extra, GucSource source)
 }
 
 void
-cs_allowed_hosts_assign(const char *newval, void *extra)
+cs_allowed_hosts_assign(const char *newval pg_attribute_unused(), void *extra)
 {
 	allowed = (const AllowList *) extra;
 }
@@ -327,7 +320,7 @@ to_address(const struct sockaddr *address)
 static Address
 to_ipv4(const uint8 *bytes)
 {
-	Address result = { 32 };
+	Address result = { 32, { 0 } };
 
 	memcpy(result.bytes, bytes, 4);
 	return result;
@@ -341,7 +334,7 @@ kind_of(Address address)
 		return "not an IP address";
 	if (address.bits == 32)
 	{
-		for (int i = 0; i < lengthof(special_v4); i++)
+		for (int i = 0; i < (int) lengthof(special_v4); i++)
 		{
 			if (in_network(address.bytes, special_v4[i].bytes, special_v4[i].prefix))
 				return special_v4[i].kind;
@@ -352,7 +345,7 @@ kind_of(Address address)
 		return kind_of(to_ipv4(address.bytes + 12));
 	if (address.bytes[0] == 0x20 && address.bytes[1] == 0x02)
 		return kind_of(to_ipv4(address.bytes + 2));
-	for (int i = 0; i < lengthof(special_v6); i++)
+	for (int i = 0; i < (int) lengthof(special_v6); i++)
 	{
 		if (in_network(address.bytes, special_v6[i].bytes, special_v6[i].prefix))
 			return special_v6[i].kind;

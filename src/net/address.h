@@ -41,4 +41,4 @@ extern bool cs_host_may_be_allowed(const char *host);
 extern bool cs_allowed_hosts_check(char **newval, void **extra, GucSource source);
 extern void cs_allowed_hosts_assign(const char *newval, void *extra);
 
-#endif							/* CS_ADDRESS_H */
+#endif /* CS_ADDRESS_H */

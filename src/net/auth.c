@@ -317,7 +317,8 @@ base64(const char *text)
 
 /* Replaces a header of that name; the caller's list is not touched, only its pointer. */
 static void
-put_header(CsAuth *auth, CsHttpRequest *request, const char *name, char *value)
+put_header(CsAuth *auth pg_attribute_unused(), CsHttpRequest *request, const char *name,
+		   char *value)
 {
 	CsHttpHeader *header = palloc(sizeof(CsHttpHeader));
 	List *headers = NIL;
@@ -408,22 +409,23 @@ read_answer(CsHttp *http, TokenAnswer *answer)
 	StringInfoData body;
 	const char *data;
 	size_t len;
+	bool allowed;
 
 	if (status >= 500 || status == 404 || status == 429)
 		cs_http_throw_status(http);
 	initStringInfo(&body);
 	/* A short answer that ends with the connection is complete if it parses. */
-	cs_http_allow_unproven_end(http, true);
+	allowed = cs_http_allow_unproven_end(http, true);
 	while (cs_http_read(http, &data, &len))
 	{
-		if (len > MAX_ANSWER - body.len)
+		if (len > (size_t) (MAX_ANSWER - body.len))
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("the answer of the token endpoint is larger than %d bytes", MAX_ANSWER),
 					 errhint("Check the option \"token_url\" of the user mapping.")));
 		appendBinaryStringInfo(&body, data, len);
 	}
-	cs_http_allow_unproven_end(http, false);
+	(void) cs_http_allow_unproven_end(http, allowed);
 	parse_answer(body.data, body.len, answer);
 	if (status != 200 || !is_usable_token(answer))
 		refuse_answer(http, status, answer);

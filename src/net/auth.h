@@ -11,17 +11,17 @@
 /* What a user mapping says; NULL where it says nothing.  Owned by the caller. */
 typedef struct CsCredentials
 {
-	const char *user;			/* basic */
+	const char *user; /* basic */
 	const char *password;
-	const char *token;			/* bearer */
+	const char *token; /* bearer */
 	const char *api_key;
-	const char *api_key_header; /* header to carry api_key, default X-API-Key */
+	const char *api_key_header;	   /* header to carry api_key, default X-API-Key */
 	const char *api_key_parameter; /* query parameter to carry it instead */
-	const char *client_id;		/* OAuth 2 client credentials (RFC 6749, 4.4) */
+	const char *client_id;		   /* OAuth 2 client credentials (RFC 6749, 4.4) */
 	const char *client_secret;
 	const char *token_url;
 	const char *scope;
-	const char *client_auth;	/* "basic" (default) or "body" */
+	const char *client_auth; /* "basic" (default) or "body" */
 } CsCredentials;
 
 typedef struct CsAuth CsAuth;
@@ -42,4 +42,4 @@ extern void cs_auth_apply(CsAuth *auth, CsHttp *http, CsHttpRequest *request);
 /* After a 401: forgets the token.  Returns whether trying once more makes sense. */
 extern bool cs_auth_renew(CsAuth *auth);
 
-#endif							/* CS_AUTH_H */
+#endif /* CS_AUTH_H */

@@ -11,8 +11,8 @@
 
 typedef enum CsGunzipStatus
 {
-	CS_GUNZIP_DATA,				/* a piece of plain text */
-	CS_GUNZIP_MORE,				/* everything fed so far is used up */
+	CS_GUNZIP_DATA, /* a piece of plain text */
+	CS_GUNZIP_MORE, /* everything fed so far is used up */
 	CS_GUNZIP_CORRUPT
 } CsGunzipStatus;
 
@@ -30,4 +30,4 @@ extern CsGunzipStatus cs_gunzip_next(CsGunzip *gunzip, const char **data, size_t
 /* Was the compressed stream, or a series of them, read to its end?  So is one that never began. */
 extern bool cs_gunzip_is_complete(const CsGunzip *gunzip);
 
-#endif							/* CS_GUNZIP_H */
+#endif /* CS_GUNZIP_H */

@@ -257,7 +257,7 @@ on_body(char *data, size_t size, size_t count, void *arg)
 
 /* The one place every connection passes, with the address it really goes to. */
 static curl_socket_t
-on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct curl_sockaddr *address)
 {
 	CsTransfer *transfer = arg;
 	curl_socket_t fd;
@@ -282,7 +282,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 }
 
 static int
-on_close_socket(void *arg, curl_socket_t fd)
+on_close_socket(void *arg pg_attribute_unused(), curl_socket_t fd)
 {
 	ReleaseExternalFD();
 	return close(fd);
@@ -295,7 +295,7 @@ on_close_socket(void *arg, curl_socket_t fd)
  * libcurl leaves the end unproven.
  */
 static int
-on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
+on_debug(CURL *easy pg_attribute_unused(), curl_infotype type, char *data, size_t size, void *arg)
 {
 	static const char close_notify[2] = { 1, 0 };
 

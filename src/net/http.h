@@ -16,8 +16,8 @@ typedef enum CsHttpStep
 	CS_HTTP_RESOLVE,
 	CS_HTTP_CONNECT,
 	CS_HTTP_TLS,
-	CS_HTTP_AUTHENTICATE,		/* connected; the server answered 401 or 403 */
-	CS_HTTP_QUERY				/* connected and let in */
+	CS_HTTP_AUTHENTICATE, /* connected; the server answered 401 or 403 */
+	CS_HTTP_QUERY		  /* connected and let in */
 } CsHttpStep;
 
 typedef struct CsHttpHeader
@@ -41,16 +41,16 @@ typedef struct CsHttpOptions
 
 typedef struct CsHttpRequest
 {
-	const char *method;			/* "GET", "POST" */
-	const char *url;			/* absolute */
-	List *headers;				/* CsHttpHeader *; sent to the first origin only */
-	List *credentials;			/* CsHttpHeader *; likewise, and never logged */
-	const char *secret_query;	/* "name=value", already percent-encoded, added to the query string
+	const char *method;		  /* "GET", "POST" */
+	const char *url;		  /* absolute */
+	List *headers;			  /* CsHttpHeader *; sent to the first origin only */
+	List *credentials;		  /* CsHttpHeader *; likewise, and never logged */
+	const char *secret_query; /* "name=value", already percent-encoded, added to the query string
 								 * of requests to the first origin (API keys); or NULL */
-	const char *body;			/* or NULL */
+	const char *body;		  /* or NULL */
 	size_t body_len;
-	bool repeatable;			/* may be sent again after a failure */
-	bool authenticates;			/* it fetches a credential: once connected, its failures are those of
+	bool repeatable;	/* may be sent again after a failure */
+	bool authenticates; /* it fetches a credential: once connected, its failures are those of
 								 * CS_HTTP_AUTHENTICATE */
 } CsHttpRequest;
 
@@ -78,7 +78,7 @@ extern int cs_http_send(CsHttp *http, const CsHttpRequest *request, bool accept_
  * what cs_http_send would have thrown.
  */
 extern int cs_http_exchange(CsHttp *http, const CsHttpRequest *request);
-extern int cs_http_status(CsHttp *http);	/* of the last answer */
+extern int cs_http_status(CsHttp *http); /* of the last answer */
 extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
 
 /*
@@ -89,7 +89,9 @@ extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
  * everything else that ends early is error 08006, a body over the cap 54000.
  */
 extern bool cs_http_read(CsHttp *http, const char **data, size_t *len);
-extern void cs_http_allow_unproven_end(CsHttp *http, bool allow);
+
+/* Accepts such an end from now on, or not; returns what held before. */
+extern bool cs_http_allow_unproven_end(CsHttp *http, bool allow);
 
 /* One more text that no message of this client may show; copied. */
 extern void cs_http_add_secret(CsHttp *http, const char *secret);
@@ -113,4 +115,4 @@ extern int64 cs_http_bytes(CsHttp *http);
 /* How far the last request got; meaningful after an error too. */
 extern CsHttpStep cs_http_step(CsHttp *http);
 
-#endif							/* CS_HTTP_H */
+#endif /* CS_HTTP_H */

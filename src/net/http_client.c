@@ -136,10 +136,13 @@ cs_http_next_piece(CsHttp *http, const char **data, size_t *len)
 	return CS_BODY_DATA;
 }
 
-void
+bool
 cs_http_allow_unproven_end(CsHttp *http, bool allow)
 {
+	bool before = http->allow_unproven_end;
+
 	http->allow_unproven_end = allow;
+	return before;
 }
 
 void

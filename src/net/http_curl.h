@@ -23,7 +23,7 @@ struct CsTransfer
 	bool handed_out;			  /* the reader has seen what is in the buffer */
 	bool tls;
 	bool no_body;					/* an answer to HEAD */
-	bool tls_begun;			/* something was sent to negotiate TLS */
+	bool tls_begun;					/* something was sent to negotiate TLS */
 	bool tls_closed;				/* the server said that it has no more to send */
 	bool no_fd;						/* refused by AcquireExternalFD */
 	int sockets;					/* opened for this request */
@@ -49,4 +49,4 @@ extern void cs_transfer_set_options(CsTransfer *transfer, const CsTransferReques
 /* Throws unless libcurl took an option. */
 extern void cs_curl_check(CURLcode code);
 
-#endif							/* CS_HTTP_CURL_H */
+#endif /* CS_HTTP_CURL_H */

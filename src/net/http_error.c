@@ -70,9 +70,10 @@ cs_http_throw_failure(CsHttp *http)
 		case CS_FAILURE_STALLED:
 			throw_timeout(http, failure);
 		case CS_FAILURE_LOST:
-			throw_connection(http, ERRCODE_CONNECTION_FAILURE, "connection to \"%s\" was lost",
-							 "Run again. If it is lost every time, have the server send less in one "
-							 "answer.");
+			throw_connection(
+				http, ERRCODE_CONNECTION_FAILURE, "connection to \"%s\" was lost",
+				"Run again. If it is lost every time, have the server send less in one "
+				"answer.");
 		case CS_FAILURE_NOT_HTTP:
 			throw_connection(http, ERRCODE_PROTOCOL_VIOLATION, "\"%s\" did not answer in HTTP",
 							 "Check the port, and whether the URL should begin with \"https\".");
@@ -302,6 +303,6 @@ body_beginning(CsHttp *http)
 	cs_transfer_limit(http->transfer, BODY_TIMEOUT_MS);
 	while (!http->ended && body.len < MAX_BODY &&
 		   cs_http_next_piece(http, &data, &len) == CS_BODY_DATA)
-		appendBinaryStringInfo(&body, data, Min(len, MAX_BODY - body.len));
+		appendBinaryStringInfo(&body, data, Min(len, (size_t) (MAX_BODY - body.len)));
 	return cs_http_redact(http, body.data, body.len, MAX_DETAIL);
 }

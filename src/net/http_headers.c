@@ -128,7 +128,7 @@ static bool
 add_header(CsHttpHead *head, const char *line, size_t len)
 {
 	const char *colon = memchr(line, ':', len);
-	size_t name_len = colon ? colon - line : len;
+	size_t name_len = colon ? (size_t) (colon - line) : len;
 	const char *value = colon ? colon + 1 : line + len;
 
 	/* A line that is no header has no name to be found by. */

@@ -21,12 +21,12 @@
  * there beforehand. */
 typedef struct CsHttpHead
 {
-	int status;					/* 0: no status line yet */
-	bool complete;				/* the empty line after the headers of the final answer was seen */
-	bool overflow;				/* larger than allowed */
+	int status;	   /* 0: no status line yet */
+	bool complete; /* the empty line after the headers of the final answer was seen */
+	bool overflow; /* larger than allowed */
 	int nheaders;
 	size_t used;
-	char *text;					/* CS_MAX_HEAD bytes: name, NUL, value, NUL, ... */
+	char *text; /* CS_MAX_HEAD bytes: name, NUL, value, NUL, ... */
 } CsHttpHead;
 
 extern void cs_head_init(CsHttpHead *head);
@@ -48,8 +48,8 @@ typedef enum CsFailureKind
 {
 	CS_FAILURE_NONE,
 	CS_FAILURE_RESOLVE,
-	CS_FAILURE_REFUSED,			/* by us: an address that is not allowed */
-	CS_FAILURE_NO_FD,			/* by us: too many open files */
+	CS_FAILURE_REFUSED, /* by us: an address that is not allowed */
+	CS_FAILURE_NO_FD,	/* by us: too many open files */
 	CS_FAILURE_CONNECT,
 	CS_FAILURE_TLS,
 	CS_FAILURE_CERTIFICATE,
@@ -67,31 +67,31 @@ typedef enum CsFailureKind
 typedef struct CsFailure
 {
 	CsFailureKind kind;
-	CsHttpStep step;			/* how far the transfer got */
-	char text[512];				/* libcurl's words, unredacted; may be empty */
+	CsHttpStep step;				/* how far the transfer got */
+	char text[512];					/* libcurl's words, unredacted; may be empty */
 	char address[INET6_ADDRSTRLEN]; /* CS_FAILURE_REFUSED */
-	const char *address_kind;	/* same: see cs_address_kind; NULL: a public one */
+	const char *address_kind;		/* same: see cs_address_kind; NULL: a public one */
 } CsFailure;
 
 /* One request as it goes on the wire. */
 typedef struct CsTransferRequest
 {
 	const char *method;
-	const char *url;			/* from cs_url_build */
-	const char *host;			/* of url, for the rules of addresses; outlives the transfer */
-	bool tls;					/* url is https */
-	List *headers;				/* CsHttpHeader *, checked */
-	const char *body;			/* or NULL; lives until the head of the answer is there */
+	const char *url;  /* from cs_url_build */
+	const char *host; /* of url, for the rules of addresses; outlives the transfer */
+	bool tls;		  /* url is https */
+	List *headers;	  /* CsHttpHeader *, checked */
+	const char *body; /* or NULL; lives until the head of the answer is there */
 	size_t body_len;
-	bool fresh_connection;		/* libcurl silently sends again when a kept connection turns out to
+	bool fresh_connection; /* libcurl silently sends again when a kept connection turns out to
 								 * be dead; this keeps it from doing so */
 } CsTransferRequest;
 
 typedef enum CsTransferStatus
 {
 	CS_TRANSFER_DATA,
-	CS_TRANSFER_END,			/* complete by Content-Length, chunks, HTTP/2 or TLS */
-	CS_TRANSFER_UNPROVEN_END,	/* the connection was closed, and nothing says that this is the end */
+	CS_TRANSFER_END,		  /* complete by Content-Length, chunks, HTTP/2 or TLS */
+	CS_TRANSFER_UNPROVEN_END, /* the connection was closed, and nothing says that this is the end */
 	CS_TRANSFER_FAILED
 } CsTransferStatus;
 
@@ -126,29 +126,29 @@ typedef enum CsBodyStatus
 	CS_BODY_DATA,
 	CS_BODY_END,
 	CS_BODY_UNPROVEN_END,
-	CS_BODY_FAILED,				/* see cs_transfer_failure */
-	CS_BODY_CORRUPT,			/* what came is not what its Content-Encoding says */
-	CS_BODY_TRUNCATED,			/* the body ended, the compressed stream in it did not */
+	CS_BODY_FAILED,	   /* see cs_transfer_failure */
+	CS_BODY_CORRUPT,   /* what came is not what its Content-Encoding says */
+	CS_BODY_TRUNCATED, /* the body ended, the compressed stream in it did not */
 	CS_BODY_TOO_LARGE
 } CsBodyStatus;
 
 struct CsHttp
 {
-	MemoryContext context;		/* this struct, copies of the options, the transfer */
-	MemoryContext exchange;		/* what belongs to one request; reset by the next */
+	MemoryContext context;	/* this struct, copies of the options, the transfer */
+	MemoryContext exchange; /* what belongs to one request; reset by the next */
 	CsHttpOptions options;
 	CsTransfer *transfer;
-	CsGunzip *gunzip;			/* of the present answer, in exchange; NULL: it is not compressed */
-	char *url;					/* of the present hop, in exchange; NULL before the first request */
-	char *host;					/* same */
-	bool authenticates;			/* see CsHttpRequest */
-	bool sent;					/* the present hop is on its way, or was */
+	CsGunzip *gunzip;	/* of the present answer, in exchange; NULL: it is not compressed */
+	char *url;			/* of the present hop, in exchange; NULL before the first request */
+	char *host;			/* same */
+	bool authenticates; /* see CsHttpRequest */
+	bool sent;			/* the present hop is on its way, or was */
 	bool allow_unproven_end;
-	bool answered;				/* the head of an answer is there */
-	bool ended;					/* the end of its body was reported */
-	int64 bytes;				/* of all answers */
-	int64 response_bytes;		/* of this one */
-	TimestampTz next_start;		/* no request before this */
+	bool answered;			/* the head of an answer is there */
+	bool ended;				/* the end of its body was reported */
+	int64 bytes;			/* of all answers */
+	int64 response_bytes;	/* of this one */
+	TimestampTz next_start; /* no request before this */
 };
 
 /* The next piece of the body, decompressed and counted; throws nothing but a cancel. */
@@ -164,7 +164,7 @@ extern char *cs_http_shown_host(CsHttp *http);
 
 /* The present hop's host, or the address it has, is not allowed.  address_kind is NULL, and address
  * may be, where the address itself is not to blame. */
-extern void cs_http_throw_refused(CsHttp *http, const char *address,
-								  const char *address_kind) pg_attribute_noreturn();
+extern void cs_http_throw_refused(CsHttp *http, const char *address, const char *address_kind)
+	pg_attribute_noreturn();
 
-#endif							/* CS_HTTP_INTERNAL_H */
+#endif /* CS_HTTP_INTERNAL_H */

@@ -160,7 +160,7 @@ match(const char *text, const char *end, const char *pattern, bool mask_tail)
 {
 	size_t len = strlen(pattern);
 
-	if (len <= end - text && memcmp(text, pattern, len) == 0)
+	if (len <= (size_t) (end - text) && memcmp(text, pattern, len) == 0)
 		return len;
 	return match_decoded(text, end, pattern, mask_tail);
 }

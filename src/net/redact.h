@@ -15,4 +15,4 @@ extern char *cs_redact(const char *text, int len, int max_len, List *secrets);
 /* The same without cut and without touching anything but secrets: for payloads. */
 extern char *cs_redact_secrets(const char *text, List *secrets);
 
-#endif							/* CS_REDACT_H */
+#endif /* CS_REDACT_H */

@@ -149,7 +149,7 @@ take_month(const char **text, int *month)
 	static const char *const names[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
 										 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 
-	for (int i = 0; i < lengthof(names); i++)
+	for (int i = 0; i < (int) lengthof(names); i++)
 	{
 		if (strncmp(*text, names[i], 3) == 0)
 		{

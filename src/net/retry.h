@@ -20,4 +20,4 @@ extern int64 cs_retry_delay_ms(int attempt, const char *retry_after, int64 now);
 /* Sleeps, interruptibly. */
 extern void cs_retry_sleep(int64 ms);
 
-#endif							/* CS_RETRY_H */
+#endif /* CS_RETRY_H */

@@ -8,12 +8,12 @@
 /* All parts in one allocation context; absent parts are NULL. */
 typedef struct CsUrl
 {
-	char *scheme;				/* lower case */
-	char *user_info;			/* as written, or NULL */
-	char *host;					/* lower case; an IPv6 literal without its brackets */
-	int port;					/* given, or the scheme's default */
-	char *path;					/* begins with '/'; "" becomes "/" */
-	char *query;				/* without '?', or NULL */
+	char *scheme;	 /* lower case */
+	char *user_info; /* as written, or NULL */
+	char *host;		 /* lower case; an IPv6 literal without its brackets */
+	int port;		 /* given, or the scheme's default */
+	char *path;		 /* begins with '/'; "" becomes "/" */
+	char *query;	 /* without '?', or NULL */
 } CsUrl;
 
 /* Parses an absolute http or https URL; throws 22023 on anything else, on control characters,
@@ -50,4 +50,4 @@ extern bool cs_url_same_origin(const char *a, const char *b);
 /* scheme://host[:port]/path: what messages may show; no user info, no query. */
 extern char *cs_url_display(const char *url);
 
-#endif							/* CS_URL_H */
+#endif /* CS_URL_H */

@@ -232,7 +232,7 @@ create_client(HttpReader *reader)
 	http.requests_per_second = rate ? cs_option_rate(rate) : 0;
 	http.secrets = cs_auth_secrets(reader->auth);
 	client = cs_http_create(&http);
-	cs_http_allow_unproven_end(
+	(void) cs_http_allow_unproven_end(
 		client, strcmp(cs_option_get_default(set, "end_of_body", "proven"), "close") == 0);
 	return client;
 }

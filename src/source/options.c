@@ -32,6 +32,7 @@ typedef struct CsOption
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
 static void check_seconds(const char *name, const char *value);
+static void check_some_seconds(const char *name, const char *value);
 static void check_count(const char *name, const char *value);
 static void check_size(const char *name, const char *value);
 static void check_rate(const char *name, const char *value);
@@ -54,7 +55,7 @@ static const CsOption options[] = {
 	/* where, and how carefully */
 	{ "allow_http", SERVER, true, check_boolean },
 	{ "ca_file", SERVER, true, NULL },
-	{ "connect_timeout", SERVER, false, check_seconds },
+	{ "connect_timeout", SERVER, false, check_some_seconds },
 	{ "end_of_body", SERVER, false, check_end_of_body },
 	{ "max_response_size", SERVER, false, check_size },
 	{ "rate_limit", SERVER, false, check_rate },
@@ -318,6 +319,15 @@ check_seconds(const char *name, const char *value)
 		bad_value(name, "a number of seconds");
 }
 
+/* libcurl takes 0 for its own default of five minutes. */
+static void
+check_some_seconds(const char *name, const char *value)
+{
+	if (cs_option_int(value) == 0)
+		bad_value(name, "a number of seconds above 0");
+	check_seconds(name, value);
+}
+
 static void
 check_count(const char *name, const char *value)
 {
@@ -382,7 +392,7 @@ check_word(const char *name, const char *value)
 }
 
 static void
-check_headers(const char *name, const char *value)
+check_headers(const char *name pg_attribute_unused(), const char *value)
 {
 	(void) cs_headers_parse(value);
 }

@@ -260,7 +260,7 @@ next_by_url(CsPager *pager, const CsPage *page, Jsonb *envelope, const char *ref
 }
 
 static bool
-next_by_cursor(CsPager *pager, const CsPage *page, Jsonb *envelope)
+next_by_cursor(CsPager *pager, const CsPage *page pg_attribute_unused(), Jsonb *envelope)
 {
 	char *cursor = value_at(envelope, pager->cursor_path);
 

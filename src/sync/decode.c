@@ -109,7 +109,7 @@ cs_decode_batch(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows)
 			RollbackAndReleaseCurrentSubTransaction();
 			MemoryContextSwitchTo(context);
 			CurrentResourceOwner = owner;
-			if (!cs_error_is_of_row(error->code))
+			if (!cs_error_is_of_value(error->code))
 				cs_error_throw(error);
 			error->column = plan->set->items[rows[at].decoded].dest->name;
 			rows[at++].error = error;

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -33,6 +34,7 @@ static Node *parse_expression(const char *sql, const char *column);
 static Node *resolve_column(ParseState *pstate, ColumnRef *ref);
 static Var *column_var(const CsScope *scope, int position);
 static ExprState *finish(Node *expr, ParseState *pstate, Oid type, int32 typmod);
+static bool is_text_form(Oid from, Oid to);
 static void refuse_more_than_expression(ParseState *pstate, const char *column);
 
 int
@@ -138,9 +140,11 @@ column_var(const CsScope *scope, int position)
 static ExprState *
 finish(Node *expr, ParseState *pstate, Oid type, int32 typmod)
 {
-	Node *coerced = coerce_to_target_type(pstate, expr, exprType(expr), type, typmod,
-										  COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	Node *coerced = NULL;
 
+	if (!is_text_form(exprType(expr), type))
+		coerced = coerce_to_target_type(pstate, expr, exprType(expr), type, typmod,
+										COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 	if (coerced == NULL)
 	{
 		CoerceViaIO *io = makeNode(CoerceViaIO);
@@ -156,6 +160,17 @@ finish(Node *expr, ParseState *pstate, Oid type, int32 typmod)
 	}
 	assign_expr_collations(pstate, coerced);
 	return ExecInitExpr(expression_planner((Expr *) coerced), NULL);
+}
+
+/* Text of a built-in type is what its output function writes; a cast may know less (that of regclass
+ * knows no numbers). */
+static bool
+is_text_form(Oid from, Oid to)
+{
+	Oid base = getBaseType(to);
+
+	return (from == TEXTOID || from == VARCHAROID) && base < FirstUnpinnedObjectId &&
+		   TypeCategory(base) != TYPCATEGORY_STRING;
 }
 
 static void

@@ -170,11 +170,12 @@ receive_into_stage(TupleTableSlot *slot, DestReceiver *self)
 }
 
 static void
-receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
+receiver_startup(DestReceiver *self pg_attribute_unused(), int operation pg_attribute_unused(),
+				 TupleDesc desc pg_attribute_unused())
 {
 }
 
 static void
-receiver_noop(DestReceiver *self)
+receiver_noop(DestReceiver *self pg_attribute_unused())
 {
 }

@@ -60,14 +60,15 @@ cs_sql_diff(const CsMappingSet *set, CsBehavior behavior)
 	append_columns(&sql, "s", set, set->count);
 	appendStringInfoString(&sql, ", CASE WHEN ");
 	append_column(&sql, "d", &set->items[0]);
-	appendStringInfo(&sql, " IS NULL THEN %d ELSE %d END FROM stage s LEFT JOIN ",
+	/* A composite key whose members are NULL "IS NULL", but not this. */
+	appendStringInfo(&sql, " IS NOT DISTINCT FROM NULL THEN %d ELSE %d END FROM stage s LEFT JOIN ",
 					 behavior == CS_UPDATE ? CS_OP_SKIP : CS_OP_CREATE, CS_OP_UPDATE);
 	append_table(&sql, set);
 	appendStringInfoString(&sql, " d ON ");
 	append_key_match(&sql, set, "s");
 	appendStringInfoString(&sql, " WHERE ");
 	append_column(&sql, "d", &set->items[0]);
-	appendStringInfoString(&sql, " IS NULL");
+	appendStringInfoString(&sql, " IS NOT DISTINCT FROM NULL");
 	if (behavior != CS_APPEND)
 	{
 		appendStringInfoString(&sql, " OR ");

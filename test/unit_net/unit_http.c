@@ -11,6 +11,7 @@
 #include "common/md5.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "net/auth.h"
 #include "net/http.h"
@@ -21,6 +22,9 @@
 /* utils/builtins.h has another json_object. */
 extern text *cstring_to_text(const char *s);
 extern char *text_to_cstring(const text *t);
+
+/* Of a body, in the result. */
+#define MAX_SHOWN 100000
 
 static MemoryContext context = NULL;
 static CsHttp *http = NULL;
@@ -213,13 +217,14 @@ read_body(json_t *options, char **beginning)
 	size_t len;
 	uint8 digest[MD5_DIGEST_LENGTH];
 	char *result = palloc0(MD5_DIGEST_LENGTH * 2 + 1);
+	StringInfoData text;
 
+	initStringInfo(&text);
 	(void) pg_cryptohash_init(hash);
 	while (cs_http_read(http, &data, &len))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (*beginning == NULL)
-			*beginning = pnstrdup(data, Min(len, 100000));
+		appendBinaryStringInfo(&text, data, Min(len, MAX_SHOWN - text.len));
 		if (hashing)
 			(void) pg_cryptohash_update(hash, (const uint8 *) data, len);
 		if (slow_ms > 0)
@@ -227,6 +232,7 @@ read_body(json_t *options, char **beginning)
 	}
 	(void) pg_cryptohash_final(hash, digest, sizeof(digest));
 	pg_cryptohash_free(hash);
+	*beginning = text.data;
 	for (int i = 0; i < MD5_DIGEST_LENGTH; i++)
 		snprintf(result + i * 2, 3, "%02x", digest[i]);
 	return result;

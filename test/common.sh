@@ -1,0 +1,166 @@
+# What test/demo and test/run share; to be sourced by bash.
+#
+# Both leave the clone and the system as they were: packages are installed and stay, everything
+# else happens in a temporary directory.  PostgreSQL finds its files relative to its own
+# executables, so a copy of the executables beside links to the rest is an installation of its own,
+# into which the extension goes.  Only apt needs root.
+
+set -eu
+umask 022
+export LC_ALL=C.UTF-8
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+pg_major=15
+system_bin=/usr/lib/postgresql/$pg_major/bin
+cluster_conf=/etc/postgresql-common/createcluster.conf
+
+work=           # the temporary directory, once there is one
+clusters=()     # data directories of started servers
+children=()     # processes to end
+
+say()
+{
+	printf '%s\n' "$*"
+}
+
+die()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo > /dev/null; then
+		sudo "$@"
+	else
+		die "root or sudo is needed to install packages"
+	fi
+}
+
+# Whoever we are, with a clean environment; root becomes postgres, which PostgreSQL's package makes.
+# The command replaces the shell that runs it, so that $! of a background job is the command's.
+as_user()
+{
+	local drop=()
+	if [ "$(id -u)" = 0 ]; then
+		drop=(setpriv --reuid=postgres --regid=postgres --init-groups)
+	fi
+	"${drop[@]}" env -i "PATH=${bin:-$system_bin}:/usr/local/bin:/usr/bin:/bin" "HOME=$work/home" \
+		"LC_ALL=$LC_ALL" TZ=UTC "PGHOST=$work/socket" "PGPORT=${port:-5432}" PGUSER=postgres "$@"
+}
+
+make_workspace()
+{
+	trap clean_up EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	work=$(mktemp -d "/tmp/censync-${0##*/}.XXXXXX")
+	chmod 755 "$work"
+}
+
+clean_up()
+{
+	local status=$?
+	trap - EXIT
+	trap '' HUP INT TERM
+	set +e
+	restore_cluster_conf
+	for directory in "${clusters[@]}"; do
+		as_user pg_ctl -D "$directory" -m immediate -w stop > /dev/null 2>&1
+	done
+	for pid in "${children[@]}"; do
+		kill "$pid" 2> /dev/null && wait "$pid" 2> /dev/null
+	done
+	[ -z "$work" ] || rm -rf "$work"
+	exit $status
+}
+
+# Installs what is missing of the packages named, without a question.
+need_packages()
+{
+	local missing=() package
+	for package in "$@"; do
+		case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true) in
+			installed) ;;
+			*) missing+=("$package") ;;
+		esac
+	done
+	[ ${#missing[@]} = 0 ] && return
+	say "Installing packages: ${missing[*]}"
+	run_apt update
+	case " ${missing[*]} " in
+		*" postgresql-$pg_major "*)
+			# Its package would create and start a server that nobody asked for.
+			run_apt install postgresql-common
+			forbid_main_cluster
+			;;
+	esac
+	run_apt install "${missing[@]}"
+	restore_cluster_conf
+}
+
+run_apt()
+{
+	local command=$1
+	shift
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+		-o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$command" "$@" \
+		< /dev/null > "$work/apt.log" 2>&1 && return
+	tail -n 20 "$work/apt.log" >&2
+	die "apt-get $command failed"
+}
+
+forbid_main_cluster()
+{
+	as_root cp -p "$cluster_conf" "$cluster_conf.censync-saved"
+	printf 'create_main_cluster = false\n' | as_root tee -a "$cluster_conf" > /dev/null
+}
+
+restore_cluster_conf()
+{
+	if [ -e "$cluster_conf.censync-saved" ]; then
+		as_root mv "$cluster_conf.censync-saved" "$cluster_conf"
+	fi
+}
+
+# A copy of the sources without anything built, and a PostgreSQL of our own to install into.
+make_copies()
+{
+	local user=()
+	mkdir -p "$work/src" "$work/home" "$work/socket"
+	(cd "$top" && tar -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
+		--exclude='./censync--*.sql' --exclude=./results --exclude=./tmp_check --exclude=./log \
+		--exclude=./output_iso --exclude='./regression.*' --exclude=__pycache__ .) |
+		tar -xf - --no-same-owner -C "$work/src"
+	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
+	user=(as_user sh -ec)
+	"${user[@]}" '
+		root=$1 major=$2
+		mkdir -p "$root/usr/lib/postgresql/$major" "$root/usr/share/postgresql" "$root/usr/include"
+		cp -rL "/usr/lib/postgresql/$major/bin" "$root/usr/lib/postgresql/$major/"
+		cp -rs "/usr/lib/postgresql/$major/lib" "$root/usr/lib/postgresql/$major/"
+		cp -rs "/usr/share/postgresql/$major" "$root/usr/share/postgresql/"
+		ln -s /usr/include/postgresql "$root/usr/include/postgresql"
+		rm -f "$root/usr/lib/postgresql/$major/lib"/censync*
+		rm -f "$root/usr/share/postgresql/$major/extension"/censync*
+	' sh "$work" $pg_major
+	bin=$work/usr/lib/postgresql/$pg_major/bin
+}
+
+# make_cluster NAME [configuration line ...]: a running server in $work/NAME, reached by $PGHOST.
+make_cluster()
+{
+	local directory=$work/$1
+	shift
+	as_user initdb -D "$directory" -U postgres -A trust -E UTF8 --locale=C.UTF-8 -N \
+		> "$work/initdb.log" 2>&1 || { cat "$work/initdb.log" >&2; die "initdb failed"; }
+	printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$work/socket'" \
+		"port = $port" "fsync = off" "$@" | as_user tee -a "$directory/postgresql.conf" > /dev/null
+	clusters+=("$directory")
+	as_user pg_ctl -D "$directory" -l "$directory.log" -w start > /dev/null ||
+		{ tail -n 20 "$directory.log" >&2; die "the server does not start"; }
+}
