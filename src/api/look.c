@@ -36,7 +36,10 @@ censync_preview(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	if (!PG_ARGISNULL(0))
+	{
 		spec.serverid = get_foreign_server_oid(NameStr(*PG_GETARG_NAME(0)), false);
+		cs_server_check_usage(spec.serverid, GetUserId());
+	}
 	spec.userid = GetUserId();
 	spec.query = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	spec.object = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
@@ -65,6 +68,7 @@ censync_check(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	spec.serverid = get_foreign_server_oid(NameStr(*PG_GETARG_NAME(0)), false);
 	spec.userid = GetUserId();
+	cs_server_check_usage(spec.serverid, spec.userid);
 	cs_source_type_of_server(spec.serverid)->check(&spec, &check);
 	foreach (lc, check.steps)
 	{

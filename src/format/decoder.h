@@ -126,7 +126,8 @@ extern const char *cs_decoder_envelope(CsDecoder *decoder);
 extern char *cs_decoder_record_json(CsDecoder *decoder, const CsRecord *record);
 
 /* A JSON array's text as a PostgreSQL array literal ('{1,"a b",NULL}'), nested arrays included;
- * elements that are objects keep their JSON text.  Throws 22P02 on text that is not a JSON array. */
-extern char *cs_json_array_literal(const char *json, int len);
+ * elements that are objects keep their JSON text, as do strings where the elements are JSON themselves.
+ * delimiter: the element type's.  Throws 22P02 on text that is not a JSON array. */
+extern char *cs_json_array_literal(const char *json, int len, char delimiter, bool json_elements);
 
 #endif /* CS_DECODER_H */

@@ -6,11 +6,14 @@
 
 #include "format/decoder_internal.h"
 #include "mb/pg_wchar.h"
+#include "utils/json.h"
 
 typedef struct ArrayWriter
 {
 	JsonLexContext *lex;
 	StringInfoData out;
+	char delimiter;		/* the element type's */
+	bool json_elements; /* of type json or jsonb: strings keep their quotes */
 	bool not_array;		/* the text is JSON, but something else */
 	bool any;			/* there is an element that is no array */
 	int objects;		/* objects the parser is in; what they have is not looked at */
@@ -23,13 +26,13 @@ static void element_start(void *state, bool isnull);
 static void object_start(void *state);
 static void object_end(void *state);
 static void scalar(void *state, char *token, JsonTokenType type);
-static void append_element(StringInfo out, const char *text, size_t len);
-static bool needs_quotes(const char *text, size_t len);
+static void append_element(ArrayWriter *writer, const char *text, size_t len);
+static bool needs_quotes(const char *text, size_t len, char delimiter);
 static void throw_not_array(JsonParseErrorType error, JsonLexContext *lex) pg_attribute_noreturn();
 
 /* See decoder.h.  json: in the server's encoding.  Result in CurrentMemoryContext. */
 char *
-cs_json_array_literal(const char *json, int len)
+cs_json_array_literal(const char *json, int len, char delimiter, bool json_elements)
 {
 	ArrayWriter writer = { 0 };
 	JsonSemAction actions = { 0 };
@@ -39,6 +42,8 @@ cs_json_array_literal(const char *json, int len)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 						errmsg("JSON array is nested more than %d levels deep", CS_MAX_NESTING)));
 	initStringInfo(&writer.out);
+	writer.delimiter = delimiter;
+	writer.json_elements = json_elements;
 	writer.lex =
 		makeJsonLexContextCstringLen(unconstify(char *, json), len, GetDatabaseEncoding(), true);
 	actions.semstate = &writer;
@@ -80,7 +85,7 @@ element_start(void *state, bool isnull pg_attribute_unused())
 
 	/* An unquoted brace is never the last byte of an element. */
 	if (writer->objects == 0 && writer->out.data[writer->out.len - 1] != '{')
-		appendStringInfoChar(&writer->out, ',');
+		appendStringInfoChar(&writer->out, writer->delimiter);
 }
 
 static void
@@ -101,8 +106,7 @@ object_end(void *state)
 	ArrayWriter *writer = state;
 
 	if (--writer->objects == 0)
-		append_element(&writer->out, writer->object,
-					   writer->lex->prev_token_terminator - writer->object);
+		append_element(writer, writer->object, writer->lex->prev_token_terminator - writer->object);
 }
 
 static void
@@ -117,14 +121,24 @@ scalar(void *state, char *token, JsonTokenType type)
 		writer->not_array = true;
 	else if (type == JSON_TOKEN_NULL)
 		appendStringInfoString(&writer->out, "NULL");
+	else if (type == JSON_TOKEN_STRING && writer->json_elements)
+	{
+		StringInfoData quoted;
+
+		initStringInfo(&quoted);
+		escape_json(&quoted, token);
+		append_element(writer, quoted.data, quoted.len);
+	}
 	else
-		append_element(&writer->out, token, strlen(token));
+		append_element(writer, token, strlen(token));
 }
 
 static void
-append_element(StringInfo out, const char *text, size_t len)
+append_element(ArrayWriter *writer, const char *text, size_t len)
 {
-	if (!needs_quotes(text, len))
+	StringInfo out = &writer->out;
+
+	if (!needs_quotes(text, len, writer->delimiter))
 	{
 		appendBinaryStringInfo(out, text, (int) len);
 		return;
@@ -139,14 +153,15 @@ append_element(StringInfo out, const char *text, size_t len)
 	appendStringInfoCharMacro(out, '"');
 }
 
-/* Any byte that array_in may treat specially, for whatever delimiter the element type has. */
+/* Any byte that array_in may treat specially. */
 static bool
-needs_quotes(const char *text, size_t len)
+needs_quotes(const char *text, size_t len, char delimiter)
 {
 	if (len == 0 || (len == 4 && pg_strncasecmp(text, "null", 4) == 0))
 		return true;
 	for (size_t i = 0; i < len; i++)
-		if (strchr("{}\",;\\", text[i]) != NULL || (unsigned char) text[i] <= ' ')
+		if (text[i] == delimiter || strchr("{}\"\\", text[i]) != NULL ||
+			(unsigned char) text[i] <= ' ')
 			return true;
 	return false;
 }

@@ -252,9 +252,7 @@ fetch_page(HttpReader *reader)
 		request.url = cs_pager_url(reader->pager);
 		request.headers = reader->headers;
 		request.repeatable = true;
-		MemoryContextSwitchTo(reader->context);
 		cs_auth_apply(reader->auth, reader->http, &request);
-		MemoryContextSwitchTo(reader->page_context);
 		if (cs_http_send(reader->http, &request, renewable && attempt == 0) != 401)
 			break;
 		(void) cs_auth_renew(reader->auth);
@@ -307,7 +305,8 @@ start_decoder(HttpReader *reader, const char *data, size_t len)
 	reader->decoder = cs_decoder_create(&options, &reader->projection);
 }
 
-/* As configured, as its Content-Type says, or as its first bytes look. */
+/* As configured, as its Content-Type says, or as its first bytes look.  Without any of these it is an
+ * answer of no content, which the decoder of JSON calls what it is: empty. */
 static CsFormat
 format_of_page(HttpReader *reader, const char *data, size_t len)
 {
@@ -316,7 +315,7 @@ format_of_page(HttpReader *reader, const char *data, size_t len)
 	if (format == CS_FORMAT_AUTO)
 		format = cs_format_from_content_type(cs_http_header(reader->http, "Content-Type"));
 	if (format == CS_FORMAT_AUTO)
-		format = cs_format_sniff(data, len);
+		format = len == 0 ? CS_FORMAT_JSON : cs_format_sniff(data, len);
 	return format;
 }
 

@@ -11,7 +11,6 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
@@ -168,8 +167,6 @@ cs_options_load(Oid serverid, Oid userid, List *near)
 	CsOptionSet *set = palloc0(sizeof(CsOptionSet));
 	ForeignServer *server = GetForeignServer(serverid);
 
-	if (pg_foreign_server_aclcheck(serverid, userid, ACL_USAGE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, server->servername);
 	set->near = near;
 	set->server = server->options;
 	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),

@@ -41,7 +41,7 @@ typedef struct CsOptionSet
 	List *user; /* of the user mapping; NIL if there is none */
 } CsOptionSet;
 
-/* Loads server and user mapping options; checks USAGE on the server for userid (42501). */
+/* Loads server and user mapping options. */
 extern CsOptionSet *cs_options_load(Oid serverid, Oid userid, List *near);
 
 /* The nearest value of an option that is no secret, or NULL. */

@@ -88,6 +88,10 @@ extern const CsSourceType *cs_source_type_find(const char *name);
 /* The type of a server of this extension; 42809 for another wrapper's. */
 extern const CsSourceType *cs_source_type_of_server(Oid serverid);
 
+/* Throws 42501 unless userid has USAGE on the server.  For syncs, previews and checks; a foreign table's
+ * readers need SELECT on the table alone, as everywhere in SQL. */
+extern void cs_server_check_usage(Oid serverid, Oid userid);
+
 /* Opens a reader for spec: by its server's type, or for a query in this database. */
 extern CsReader *cs_reader_open(const CsReadSpec *spec);
 

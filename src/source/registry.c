@@ -6,6 +6,7 @@
 
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
+#include "utils/acl.h"
 
 #include "source/http.h"
 #include "source/query.h"
@@ -47,6 +48,15 @@ cs_source_type_of_server(Oid serverid)
 						errhint("Its foreign tables can be read by a query in this database: leave "
 								"server out and give query or object.")));
 	return cs_source_type_find(server->servertype);
+}
+
+void
+cs_server_check_usage(Oid serverid, Oid userid)
+{
+	AclResult result = pg_foreign_server_aclcheck(serverid, userid, ACL_USAGE);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FOREIGN_SERVER, GetForeignServer(serverid)->servername);
 }
 
 CsReader *

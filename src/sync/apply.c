@@ -98,8 +98,7 @@ apply_set(CsRun *run, CsStage *set, const char *operation, char *sql)
 	cs_stage_unregister(set);
 	if (error == NULL)
 		return change.applied;
-	if (run->options->fail_on_error)
-		cs_error_throw(error);
+	/* With on_error = fail too: the row to blame is named, and its values stay out of the message. */
 	apply_in_parts(&change, set);
 	return change.applied;
 }

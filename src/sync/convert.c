@@ -11,17 +11,26 @@
 
 #include "sync/convert.h"
 
+static bool is_json_type(Oid type);
+static char element_delimiter(Oid type);
+
 void
 cs_text_input_init(CsTextInput *target, Oid type, int32 typmod)
 {
 	Oid base = getBaseType(type);
+	Oid element = get_element_type(base);
 	Oid input;
 
 	getTypeInputInfo(type, &input, &target->ioparam);
 	fmgr_info(input, &target->input);
 	target->typmod = typmod;
-	target->is_json = base == JSONOID || base == JSONBOID;
-	target->is_array = OidIsValid(get_element_type(base));
+	target->is_json = is_json_type(base);
+	target->is_array = OidIsValid(element);
+	if (target->is_array)
+	{
+		target->delimiter = element_delimiter(element);
+		target->is_json_array = is_json_type(getBaseType(element));
+	}
 	target->is_domain = base != type;
 }
 
@@ -45,6 +54,28 @@ cs_text_input(CsTextInput *target, const CsField *field, bool *isnull)
 		text = quoted.data;
 	}
 	else if (target->is_array && field->kind == CS_VALUE_ARRAY)
-		text = cs_json_array_literal(text, field->len);
+		text = cs_json_array_literal(text, field->len, target->delimiter, target->is_json_array);
 	return InputFunctionCall(&target->input, text, target->ioparam, target->typmod);
+}
+
+static bool
+is_json_type(Oid type)
+{
+	return type == JSONOID || type == JSONBOID;
+}
+
+/* What separates elements in an array's text: a comma for all built-in types but box. */
+static char
+element_delimiter(Oid type)
+{
+	int16 length;
+	bool by_value;
+	char align;
+	char delimiter;
+	Oid ioparam;
+	Oid function;
+
+	get_type_io_data(type, IOFunc_input, &length, &by_value, &align, &delimiter, &ioparam,
+					 &function);
+	return delimiter;
 }

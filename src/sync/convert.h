@@ -17,6 +17,8 @@ typedef struct CsTextInput
 	int32 typmod;
 	bool is_json;	/* json or jsonb: strings keep their quotes */
 	bool is_array;	/* JSON arrays become array literals */
+	char delimiter; /* of its elements */
+	bool is_json_array;
 	bool is_domain; /* NULL must be checked too */
 } CsTextInput;
 

@@ -194,7 +194,10 @@ prepare(CsRun *run)
 	run->key = cs_destination_find_key(run->destination, sync->sync_key);
 	run->apply_as = cs_user_to_apply_as(sync->owner, run->destination->owner);
 	if (sync->server)
+	{
 		run->serverid = get_foreign_server_oid(sync->server, false);
+		cs_server_check_usage(run->serverid, sync->owner);
+	}
 	prepare_source(run);
 	cs_privileges_check(run->mappings, sync->behavior, run->apply_as);
 }

@@ -34,16 +34,6 @@ cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 n
 {
 	CsRecordOutcome outcome = { 0 };
 
-	if (run->options->fail_on_error)
-		ereport(ERROR,
-				(errcode(error->code), errmsg_internal("%s", error->message),
-				 number > 0 ? errdetail_internal("Record " INT64_FORMAT "%s%s%s%s.", number,
-												 error->column ? ", column \"" : "",
-												 error->column ? error->column : "",
-												 error->column ? "\"" : "",
-												 key ? psprintf(", key %s", key) : "")
-							: 0,
-				 errhint("With option on_error = continue the run goes on past bad records.")));
 	outcome.record_number = number;
 	outcome.sync_key = key;
 	outcome.operation = operation;
@@ -57,6 +47,16 @@ cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 n
 		run->counts.rejected++;
 	if (number == 0)
 		run->rejected_deletes++;
+	if (run->options->fail_on_error)
+		ereport(ERROR,
+				(errcode(error->code), errmsg_internal("%s", error->message),
+				 errdetail_internal("%s%s%s%s%s.",
+									number > 0 ? psprintf("Record " INT64_FORMAT, number)
+											   : "Delete of a row",
+									error->column ? ", column \"" : "",
+									error->column ? error->column : "", error->column ? "\"" : "",
+									key ? psprintf(", key %s", key) : ""),
+				 errhint("With option on_error = continue the run goes on past bad records.")));
 }
 
 void
