@@ -13,6 +13,14 @@ PG_CPPFLAGS += -DPGDLLEXPORT='__attribute__((visibility("default")))'
 PG_CFLAGS = -fvisibility=hidden
 SHLIB_LINK = -lcurl -ljansson -lz
 
+# "make installcheck" runs these against the running server that libpq's variables name.
+REGRESS = install objects behaviors mappings definitions destinations types
+ISOLATION = $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=$(CURDIR)/test/isolation
+
+# What needs no PostgreSQL to begin with.
+TASKS = demo test lint indent check-indent
+ifneq (,$(filter-out $(TASKS),$(or $(MAKECMDGOALS),all)))
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 # The server's headers are the system's: our warnings are about our code.
@@ -30,3 +38,16 @@ $(OBJS): $(wildcard src/*/*.h)
 
 censync--$(EXTVERSION).sql: $(wildcard sql/extension/*.sql)
 	cat $(sort $^) > $@
+endif
+
+.PHONY: $(TASKS)
+demo:
+	@test/demo
+test:
+	@test/run
+lint:
+	@test/lint
+indent:
+	clang-format -i $(wildcard src/*.c src/*/*.[ch] test/unit*/*.c)
+check-indent:
+	clang-format --dry-run -Werror $(wildcard src/*.c src/*/*.[ch] test/unit*/*.c)

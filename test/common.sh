@@ -15,7 +15,6 @@ system_bin=/usr/lib/postgresql/$pg_major/bin
 cluster_conf=/etc/postgresql-common/createcluster.conf
 
 work=           # the temporary directory, once there is one
-clusters=()     # data directories of started servers
 children=()     # processes to end
 
 say()
@@ -41,19 +40,21 @@ as_root()
 }
 
 # Whoever we are, with a clean environment; root becomes postgres, which PostgreSQL's package makes.
-# The command replaces the shell that runs it, so that $! of a background job is the command's.
+# replace=exec as_user ... & makes $! the process of the command, not of a shell around it.
 as_user()
 {
 	local drop=()
 	if [ "$(id -u)" = 0 ]; then
 		drop=(setpriv --reuid=postgres --regid=postgres --init-groups)
 	fi
-	"${drop[@]}" env -i "PATH=${bin:-$system_bin}:/usr/local/bin:/usr/bin:/bin" "HOME=$work/home" \
-		"LC_ALL=$LC_ALL" TZ=UTC "PGHOST=$work/socket" "PGPORT=${port:-5432}" PGUSER=postgres "$@"
+	${replace:-} "${drop[@]}" env -i "PATH=${bin:-$system_bin}:/usr/local/bin:/usr/bin:/bin" "HOME=$work/home" \
+		"TMPDIR=$work/tmp" "LC_ALL=$LC_ALL" TZ=UTC "PGHOST=$work/socket" "PGPORT=${port:-5432}" PGUSER=postgres "$@"
 }
 
 make_workspace()
 {
+	command -v apt-get > /dev/null || die "this needs Debian 12, or another system with its packages"
+	[ -r /proc/self/stat ] || die "/proc is not mounted"
 	trap clean_up EXIT
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
@@ -69,13 +70,15 @@ clean_up()
 	trap '' HUP INT TERM
 	set +e
 	restore_cluster_conf
-	for directory in "${clusters[@]}"; do
-		as_user pg_ctl -D "$directory" -m immediate -w stop > /dev/null 2>&1
-	done
 	for pid in "${children[@]}"; do
 		kill "$pid" 2> /dev/null && wait "$pid" 2> /dev/null
 	done
-	[ -z "$work" ] || rm -rf "$work"
+	if [ -n "$work" ]; then
+		find "$work" -name postmaster.pid | while read -r file; do
+			as_user pg_ctl -D "${file%/*}" -m immediate -w stop > /dev/null 2>&1
+		done
+		rm -rf "$work"
+	fi
 	exit $status
 }
 
@@ -116,6 +119,7 @@ run_apt()
 
 forbid_main_cluster()
 {
+	restore_cluster_conf
 	as_root cp -p "$cluster_conf" "$cluster_conf.censync-saved"
 	printf 'create_main_cluster = false\n' | as_root tee -a "$cluster_conf" > /dev/null
 }
@@ -130,15 +134,13 @@ restore_cluster_conf()
 # A copy of the sources without anything built, and a PostgreSQL of our own to install into.
 make_copies()
 {
-	local user=()
-	mkdir -p "$work/src" "$work/home" "$work/socket"
+	mkdir "$work/src" "$work/home" "$work/tmp" "$work/socket"
 	(cd "$top" && tar -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude='./censync--*.sql' --exclude=./results --exclude=./tmp_check --exclude=./log \
 		--exclude=./output_iso --exclude='./regression.*' --exclude=__pycache__ .) |
 		tar -xf - --no-same-owner -C "$work/src"
 	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
-	user=(as_user sh -ec)
-	"${user[@]}" '
+	as_user sh -ec '
 		root=$1 major=$2
 		mkdir -p "$root/usr/lib/postgresql/$major" "$root/usr/share/postgresql" "$root/usr/include"
 		cp -rL "/usr/lib/postgresql/$major/bin" "$root/usr/lib/postgresql/$major/"
@@ -160,7 +162,6 @@ make_cluster()
 		> "$work/initdb.log" 2>&1 || { cat "$work/initdb.log" >&2; die "initdb failed"; }
 	printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$work/socket'" \
 		"port = $port" "fsync = off" "$@" | as_user tee -a "$directory/postgresql.conf" > /dev/null
-	clusters+=("$directory")
 	as_user pg_ctl -D "$directory" -l "$directory.log" -w start > /dev/null ||
 		{ tail -n 20 "$directory.log" >&2; die "the server does not start"; }
 }

@@ -45,6 +45,7 @@ static List *text_array_argument(Datum array);
 static Jsonb *merge_options(Jsonb *old, Jsonb *changes);
 static void settle_key(CsSync *sync);
 static CsSync *load_owned(FunctionCallInfo fcinfo);
+static void require_idle(const CsSync *sync);
 static void require(FunctionCallInfo fcinfo, int arg, const char *name);
 
 /* SQL: censync_create_sync(...) returns bigint */
@@ -91,7 +92,10 @@ censync_alter_sync(PG_FUNCTION_ARGS)
 	settle_key(sync);
 	cs_engine_validate(sync);
 	if (sync->destination != old_destination || !PG_ARGISNULL(ARG_SYNC_KEY))
+	{
+		require_idle(sync);
 		cs_sync_forget_mirror(sync);
+	}
 	cs_sync_update(sync);
 	PG_RETURN_VOID();
 }
@@ -102,10 +106,7 @@ censync_drop_sync(PG_FUNCTION_ARGS)
 {
 	CsSync *sync = load_owned(fcinfo);
 
-	if (!cs_run_lock(sync->sync_id, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("sync \"%s\" is running", sync->name),
-				 errhint("Wait for its end, or cancel it.")));
+	require_idle(sync);
 	cs_sync_delete(sync);
 	PG_RETURN_VOID();
 }
@@ -146,10 +147,7 @@ censync_reset(PG_FUNCTION_ARGS)
 {
 	CsSync *sync = load_owned(fcinfo);
 
-	if (!cs_run_lock(sync->sync_id, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("sync \"%s\" is running", sync->name),
-				 errhint("Wait for its end, or cancel it.")));
+	require_idle(sync);
 	cs_sync_forget_mirror(sync);
 	PG_RETURN_VOID();
 }
@@ -252,10 +250,20 @@ settle_key(CsSync *sync)
 static CsSync *
 load_owned(FunctionCallInfo fcinfo)
 {
-	CsSync *sync = cs_sync_load(text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME)));
+	CsSync *sync = cs_sync_load_to_change(text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME)));
 
 	cs_sync_check_access(sync);
 	return sync;
+}
+
+/* Until the end of the transaction: a run remembers at its end what it has written. */
+static void
+require_idle(const CsSync *sync)
+{
+	if (!cs_run_lock(sync->sync_id, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("sync \"%s\" is running", sync->name),
+				 errhint("Wait for its end, or cancel it.")));
 }
 
 static void

@@ -37,11 +37,12 @@ static const char *const captured_settings[] = {
 
 #define SELECT_SYNC                                                                                \
 	"SELECT sync_id, name, home, owner_oid, owner_name, destination_oid, destination_name, "       \
-	"behavior, server_name, query, object, sync_key, settings, paused, mappings, options "         \
-	"FROM censync.sync_definition "
+	"behavior, server_name, query, object, sync_key, settings, paused, mappings, options, "        \
+	"xmin FROM censync.sync_definition "
 
 PG_FUNCTION_INFO_V1(censync_home);
 
+static CsSync *load(const char *name, const char *sql);
 static CsSync *sync_from_row(CsCatalogAccess *access, uint64 row);
 static List *text_array_to_list(Datum array);
 static Datum list_to_text_array(List *list);
@@ -59,20 +60,30 @@ censync_home(FunctionCallInfo fcinfo pg_attribute_unused())
 CsSync *
 cs_sync_load(const char *name)
 {
+	return load(name, SELECT_SYNC "WHERE name = $1");
+}
+
+CsSync *
+cs_sync_load_to_change(const char *name)
+{
+	return load(name, SELECT_SYNC "WHERE name = $1 FOR NO KEY UPDATE");
+}
+
+bool
+cs_sync_is_current(const CsSync *sync)
+{
 	CsCatalogAccess access;
 	CsArgs args = { 0 };
-	CsSync *sync = NULL;
+	bool current;
 
 	cs_catalog_begin(&access);
-	cs_args_add_text(&args, name);
-	if (cs_catalog_execute(SELECT_SYNC "WHERE name = $1", &args) > 0)
-		sync = sync_from_row(&access, 0);
+	cs_args_add_int8(&args, sync->sync_id);
+	cs_args_add_text(&args, sync->version);
+	current = cs_catalog_select_latest("SELECT FROM censync.sync_definition "
+									   "WHERE sync_id = $1 AND xmin::text = $2",
+									   &args) > 0;
 	cs_catalog_end(&access);
-	if (sync == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("sync \"%s\" does not exist", name),
-				 errhint("SELECT name FROM censync.syncs lists those there are.")));
-	return sync;
+	return current;
 }
 
 List *
@@ -263,6 +274,25 @@ cs_home(void)
 }
 
 static CsSync *
+load(const char *name, const char *sql)
+{
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+	CsSync *sync = NULL;
+
+	cs_catalog_begin(&access);
+	cs_args_add_text(&args, name);
+	if (cs_catalog_execute(sql, &args) > 0)
+		sync = sync_from_row(&access, 0);
+	cs_catalog_end(&access);
+	if (sync == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("sync \"%s\" does not exist", name),
+				 errhint("SELECT name FROM censync.syncs lists those there are.")));
+	return sync;
+}
+
+static CsSync *
 sync_from_row(CsCatalogAccess *access, uint64 row)
 {
 	MemoryContext spi = MemoryContextSwitchTo(access->caller);
@@ -296,6 +326,7 @@ sync_from_row(CsCatalogAccess *access, uint64 row)
 	mappings = cs_catalog_datum(row, 15, &isnull);
 	sync->mappings = isnull ? NULL : copy_jsonb(mappings);
 	sync->options = copy_jsonb(cs_catalog_datum(row, 16, &isnull));
+	sync->version = cs_catalog_text(access, row, 17);
 	MemoryContextSwitchTo(spi);
 	return sync;
 }

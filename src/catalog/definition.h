@@ -34,11 +34,19 @@ typedef struct CsSync
 	Jsonb *options;	 /* never NULL */
 	List *settings;	 /* char * "name=value": of the session that defined it */
 	bool paused;
-	bool at_home; /* its OIDs are of this database; else it came with a dump */
+	bool at_home;	/* its OIDs are of this database; else it came with a dump */
+	char *version;	/* another after each change; NULL: not yet written */
 } CsSync;
 
 /* Throws 42704 if there is none of that name. */
 extern CsSync *cs_sync_load(const char *name);
+
+/* The same for who will write it back: locked until the end of the transaction, so that of two sessions
+ * that change a definition neither undoes what the other did. */
+extern CsSync *cs_sync_load_to_change(const char *name);
+
+/* Is it still as it was loaded, whatever the transaction's own snapshot says? */
+extern bool cs_sync_is_current(const CsSync *sync);
 
 /* Names of active syncs that the current role may run, by sync_id. */
 extern List *cs_sync_list_active(void);

@@ -103,7 +103,8 @@ cs_record_log_create(void)
 	log->desc = CreateTemplateTupleDesc(lengthof(columns));
 	for (int i = 0; i < (int) lengthof(columns); i++)
 		TupleDescInitEntry(log->desc, i + 1, columns[i].name, columns[i].type, -1, 0);
-	log->store = tuplestore_begin_heap(false, false, RECORD_LOG_WORK_MEM);
+	/* Its files outlive the transaction, which may have to be given up before they are read. */
+	log->store = tuplestore_begin_heap(false, true, RECORD_LOG_WORK_MEM);
 	return log;
 }
 

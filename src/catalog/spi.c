@@ -6,8 +6,11 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "catalog/spi.h"
+
+static uint64 execute(const char *sql, CsArgs *args, bool read_only);
 
 void
 cs_catalog_begin(CsCatalogAccess *access)
@@ -50,12 +53,18 @@ cs_args_add_int8(CsArgs *args, int64 value)
 uint64
 cs_catalog_execute(const char *sql, CsArgs *args)
 {
-	int rc = SPI_execute_with_args(sql, args ? args->count : 0, args ? args->types : NULL,
-								   args ? args->values : NULL, args ? args->nulls : NULL, false, 0);
+	return execute(sql, args, false);
+}
 
-	if (rc < 0)
-		elog(ERROR, "statement on the extension's tables failed: %s", SPI_result_code_string(rc));
-	return SPI_processed;
+uint64
+cs_catalog_select_latest(const char *sql, CsArgs *args)
+{
+	uint64 rows;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	rows = execute(sql, args, true);
+	PopActiveSnapshot();
+	return rows;
 }
 
 char *
@@ -70,4 +79,17 @@ Datum
 cs_catalog_datum(uint64 row, int col, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col, isnull);
+}
+
+/* read_only: with the active snapshot. */
+static uint64
+execute(const char *sql, CsArgs *args, bool read_only)
+{
+	int rc =
+		SPI_execute_with_args(sql, args ? args->count : 0, args ? args->types : NULL,
+							  args ? args->values : NULL, args ? args->nulls : NULL, read_only, 0);
+
+	if (rc < 0)
+		elog(ERROR, "statement on the extension's tables failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
 }

@@ -38,6 +38,9 @@ extern void cs_args_add_int8(CsArgs *args, int64 value);
 /* Executes; returns the number of rows, which SPI_tuptable then has.  Unexpected SPI results are errors. */
 extern uint64 cs_catalog_execute(const char *sql, CsArgs *args);
 
+/* The same for a query that sees the latest state even where the transaction's snapshot is older. */
+extern uint64 cs_catalog_select_latest(const char *sql, CsArgs *args);
+
 /* Column col (1-based) of row row of SPI_tuptable as text in the caller's context, or NULL. */
 extern char *cs_catalog_text(CsCatalogAccess *access, uint64 row, int col);
 extern Datum cs_catalog_datum(uint64 row, int col, bool *isnull);

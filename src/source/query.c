@@ -8,12 +8,14 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "catalog/namespace.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/regproc.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
@@ -39,6 +41,7 @@ static CsReadStatus query_next_batch(CsReader *base, CsBatch *batch);
 static char *query_record_json(CsReader *base, const CsRecord *record);
 static const char *query_text(const CsReadSpec *spec);
 static void open_portal(QueryReader *reader, const char *sql);
+static void refuse_writing(SPIPlanPtr plan);
 static void describe(QueryReader *reader);
 static void switch_to_owner(QueryReader *reader, CsUserContext *saved);
 static void close_portal(void *arg);
@@ -117,7 +120,9 @@ query_text(const CsReadSpec *spec)
 {
 	if (spec->query && spec->object)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a source is a query or an object, not both")));
+						errmsg("a source is a query or an object, not both"),
+						errhint("Leave one of them out; in censync_alter_sync an empty text takes "
+								"away what was there.")));
 	if (spec->query)
 		return spec->query;
 	if (spec->object)
@@ -140,12 +145,32 @@ open_portal(QueryReader *reader, const char *sql)
 		elog(ERROR, "could not prepare the source query: %s", SPI_result_code_string(SPI_result));
 	if (!SPI_is_cursor_plan(plan))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the source query must be one statement that returns rows")));
+						errmsg("the source query must be one statement that returns rows"),
+						errhint("It is a SELECT, VALUES or TABLE, or WITH in front of one.")));
+	refuse_writing(plan);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	reader->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	PopActiveSnapshot();
 	SPI_freeplan(plan);
 	cs_user_restore(&saved);
+}
+
+/* SPI would refuse it too, with a message about functions. */
+static void
+refuse_writing(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	ListCell *lc;
+
+	foreach (lc, source->query_list)
+	{
+		Query *query = lfirst_node(Query, lc);
+
+		if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("the source query must not write or lock rows"),
+							errhint("A sync reads its source, and writes its destination only.")));
+	}
 }
 
 static void
@@ -155,6 +180,10 @@ describe(QueryReader *reader)
 
 	reader->desc = BlessTupleDesc(CreateTupleDescCopy(reader->portal->tupDesc));
 	base->ncolumns = reader->desc->natts;
+	if (base->ncolumns == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the source query returns no columns"),
+						errhint("It needs those of the sync key at least.")));
 	base->columns = palloc0(sizeof(CsColumn) * Max(1, base->ncolumns));
 	base->seen = palloc(sizeof(bool) * Max(1, base->ncolumns));
 	memset(base->seen, true, base->ncolumns);
@@ -178,13 +207,17 @@ switch_to_owner(QueryReader *reader, CsUserContext *saved)
 	cs_user_switch(saved, reader->spec->userid, path);
 }
 
-/* By name: a rollback may have closed it already. */
+/* By name: a rollback may have closed it already.  One that is under way will, and walks the table of
+ * portals while it resets contexts: nothing may be taken out of that then. */
 static void
 close_portal(void *arg)
 {
 	QueryReader *reader = arg;
-	Portal portal = SPI_cursor_find(reader->portal_name);
+	Portal portal;
 
+	if (!IsTransactionState())
+		return;
+	portal = SPI_cursor_find(reader->portal_name);
 	if (PortalIsValid(portal) && portal->status != PORTAL_ACTIVE)
 		SPI_cursor_close(portal);
 }

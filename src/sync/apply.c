@@ -18,15 +18,15 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
-#include "catalog/locks.h"
 #include "sync/run.h"
 #include "sync/sqlgen.h"
 
 /* Rows of a set that failed are retried in parts of so many. */
 #define PART_ROWS 1024
 
-/* So often at most is the diff taken again; each time other sessions must have interfered. */
+/* So often at most is a delta applied; each time but the first other sessions must have interfered. */
 #define MAX_ROUNDS 10
 
 /* One kind of change being applied. */
@@ -37,6 +37,7 @@ typedef struct Change
 	char *sql;
 	CsStage *part;		   /* what the statement reads, registered as "part" */
 	int64 applied;		   /* rows that the statements changed */
+	CsStage *returned;	   /* keys that the last statement wrote; NULL: nobody asks */
 	bool rows_are_records; /* else deletions: no record number */
 } Change;
 
@@ -46,20 +47,20 @@ static void apply_rows(Change *change, MinimalTuple *rows, int n);
 static CsError *try_statement(Change *change);
 static void blame_row(Change *change, MinimalTuple row, const CsError *error);
 static bool lost_a_race(Change *change, const CsError *error);
+static bool key_exists_by_now(Change *change);
 static void mark_left_over(CsRun *run, CsStage *set);
 
 void
 cs_run_apply(CsRun *run)
 {
 	CsRunCounts *counts = &run->counts;
-	int64 last_left = -1;
 
-	cs_apply_lock(run->destination->relid);
 	if (run->deletes && run->deletes->count > 0)
 		counts->deleted = apply_set(run, run->deletes, "delete", cs_sql_delete(run->mappings));
 	for (int round = 0; round < MAX_ROUNDS; round++)
 	{
-		int64 todo = run->updates->count + run->creates->count;
+		int64 updates = run->updates->count;
+		int64 creates = run->creates->count;
 		int64 bad_before = counts->rejected;
 		int64 updated = 0;
 		int64 created = 0;
@@ -70,36 +71,48 @@ cs_run_apply(CsRun *run)
 			created = apply_set(run, run->creates, "insert", cs_sql_insert(run->mappings));
 		counts->updated += updated;
 		counts->created += created;
-		cs_run_note_written(run);
-		if (updated + created + counts->rejected - bad_before >= todo)
+		if (updated + created + counts->rejected - bad_before >= updates + creates)
 			return;
 		cs_run_diff(run);
-		if (run->updates->count + run->creates->count == last_left)
-			break;
-		last_left = run->updates->count + run->creates->count;
-		if (last_left == 0)
+		if (run->updates->count + run->creates->count == 0)
 			return;
+		/* A row that somebody deletes, or inserts, moves from one set to the other. */
+		if (round > 0 && run->updates->count == updates && run->creates->count == creates)
+		{
+			/* A trigger keeps these rows as they are, and says nothing. */
+			mark_left_over(run, run->updates);
+			mark_left_over(run, run->creates);
+			return;
+		}
 	}
-	/* A trigger or rule keeps these rows as they are, and says nothing. */
-	mark_left_over(run, run->updates);
-	mark_left_over(run, run->creates);
+	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					errmsg("rows of destination %s kept changing under the run",
+						   cs_destination_quoted(run->destination)),
+					errhint("Nothing was changed. Run again.")));
 }
 
 /* Returns the number of rows changed. */
 static int64
 apply_set(CsRun *run, CsStage *set, const char *operation, char *sql)
 {
-	Change change = { run, operation, sql, set, 0, strcmp(operation, "delete") != 0 };
+	Change change = { run, operation, sql, set, 0, NULL, strcmp(operation, "delete") != 0 };
 	CsError *error;
+
+	if (change.rows_are_records && cs_run_tracks(run))
+	{
+		change.returned = cs_stage_create("returned", run->mappings, true);
+		change.sql = cs_sql_returning_key(run->mappings, sql);
+	}
 
 	cs_run_check_deadline(run);
 	cs_stage_register(set);
 	error = try_statement(&change);
 	cs_stage_unregister(set);
-	if (error == NULL)
-		return change.applied;
 	/* With on_error = fail too: the row to blame is named, and its values stay out of the message. */
-	apply_in_parts(&change, set);
+	if (error)
+		apply_in_parts(&change, set);
+	if (change.returned)
+		tuplestore_end(change.returned->store);
 	return change.applied;
 }
 
@@ -168,7 +181,8 @@ apply_rows(Change *change, MinimalTuple *rows, int n)
 	apply_rows(change, rows + n / 2, n - n / 2);
 }
 
-/* Executes in a subtransaction.  Returns the error that may be a row's; throws any other. */
+/* Executes in a subtransaction.  Returns the error that may be a row's, or of a lost race; throws any
+ * other. */
 static CsError *
 try_statement(Change *change)
 {
@@ -180,7 +194,8 @@ try_statement(Change *change)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		uint64 processed = cs_run_execute(change->sql, NULL);
+		uint64 processed = change->returned ? cs_run_store(change->sql, change->returned)
+											: cs_run_execute(change->sql, NULL);
 
 		ReleaseCurrentSubTransaction();
 		change->applied += processed;
@@ -191,12 +206,15 @@ try_statement(Change *change)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller);
 		CurrentResourceOwner = owner;
-		if (!cs_error_is_of_row(error->code))
+		if (!cs_error_is_of_row(error->code) &&
+			(error->code != ERRCODE_T_R_SERIALIZATION_FAILURE || IsolationUsesXactSnapshot()))
 			cs_error_throw(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
+	if (change->returned && error == NULL)
+		cs_run_note_written(change->run, change->returned);
 	return error;
 }
 
@@ -222,12 +240,37 @@ blame_row(Change *change, MinimalTuple row, const CsError *error)
 	cs_run_check_bad_share(run, false);
 }
 
-/* An insert that met its own key: another session was faster, and the next round will update. */
+/*
+ * Another session was faster, and the next round sees what it did: an insert met its own key, or a row
+ * moved to another partition.  Throws 40001 where no later statement would see it.
+ */
 static bool
 lost_a_race(Change *change, const CsError *error)
 {
-	return error->code == ERRCODE_UNIQUE_VIOLATION && strcmp(change->operation, "insert") == 0 &&
-		   cs_run_execute(cs_sql_key_exists(change->run->mappings), NULL) > 0;
+	if (error->code == ERRCODE_T_R_SERIALIZATION_FAILURE)
+		return true;
+	if (error->code != ERRCODE_UNIQUE_VIOLATION || strcmp(change->operation, "insert") != 0)
+		return false;
+	if (cs_run_execute(cs_sql_key_exists(change->run->mappings), NULL) > 0)
+		return true;
+	if (IsolationUsesXactSnapshot() && key_exists_by_now(change))
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("could not serialize access due to concurrent insert"),
+						errhint("Nothing was changed. Run again in a new transaction.")));
+	return false;
+}
+
+/* Whatever the transaction's own snapshot says. */
+static bool
+key_exists_by_now(Change *change)
+{
+	SPIExecuteOptions options = { 0 };
+
+	options.read_only = true; /* with the active snapshot */
+	PushActiveSnapshot(GetLatestSnapshot());
+	SPI_execute_extended(cs_sql_key_exists(change->run->mappings), &options);
+	PopActiveSnapshot();
+	return SPI_processed > 0;
 }
 
 static void

@@ -48,6 +48,7 @@ struct CsDecodePlan
 };
 
 static void plan_column(CsDecodePlan *plan, int i);
+static void name_mapping(void *arg);
 static void set_up_slot(CsDecodePlan *plan);
 static void decode_records(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows, volatile int *at);
 static void decode_record(CsDecodePlan *plan, const CsRecord *record, CsRow *row);
@@ -174,6 +175,9 @@ plan_column(CsDecodePlan *plan, int i)
 	const CsMapping *mapping = &plan->set->items[i];
 	const CsDestColumn *dest = mapping->dest;
 	DecodeColumn *column = &plan->columns[i];
+	ErrorContextCallback callback = { error_context_stack, name_mapping, (void *) mapping };
+
+	error_context_stack = &callback;
 	column->mapping = mapping;
 	column->source = -1;
 	cs_text_input_init(&column->input, dest->typid, dest->typmod);
@@ -195,6 +199,23 @@ plan_column(CsDecodePlan *plan, int i)
 				cs_text_input(&column->input, &mapping->value, &column->constant_null);
 			break;
 	}
+	error_context_stack = callback.previous;
+}
+
+/* Says which mapping an error is about; a position in an expression is none in the user's statement. */
+static void
+name_mapping(void *arg)
+{
+	const CsMapping *mapping = arg;
+	int position = geterrposition();
+
+	if (mapping->kind == CS_MAP_EXPRESSION && position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(mapping->source);
+	}
+	errcontext("mapping of column \"%s\"", mapping->dest->name);
 }
 
 static void

@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/user.h"
@@ -34,7 +35,9 @@ static List *column_names(const CsReader *reader);
 static void change_destination(CsRun *run);
 static void lock_destination(CsRun *run);
 static void count_delta(CsRun *run);
-static void close_run(CsRun *run, const CsSync *sync, const CsError *error, bool durable);
+static CsError *commit_run(CsError *failure, MemoryContext result);
+static void close_failed(CsRun *run, const CsError *error, bool durable);
+static void write_log(const CsRun *run, const char *status, const CsError *error);
 
 int64
 cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
@@ -107,6 +110,10 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	CsRun run = { 0 };
 	CsError *error;
 
+	if (!cs_sync_is_current(sync))
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("sync \"%s\" has just been changed", sync->name),
+						errhint("Run it again, in a new transaction.")));
 	run.sync = sync;
 	run.dry_run = request->dry_run;
 	run.limit = request->limit;
@@ -120,7 +127,11 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	run.context = AllocSetContextCreate(result, "censync run", ALLOCSET_DEFAULT_SIZES);
 	error = try_run(&run, result);
 	MemoryContextDelete(run.context);
-	close_run(&run, sync, error, request->durable);
+	if (request->durable)
+		error = commit_run(error, result);
+	if (error)
+		close_failed(&run, error, request->durable);
+	tuplestore_end(run.records->store);
 	if (error && cs_error_is_cancel(error->code))
 		cs_error_throw(error);
 	*failure = error;
@@ -139,6 +150,7 @@ try_run(CsRun *run, MemoryContext result)
 	PG_TRY();
 	{
 		take_steps(run);
+		write_log(run, "completed", NULL);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -243,6 +255,8 @@ column_names(const CsReader *reader)
 static void
 change_destination(CsRun *run)
 {
+	if (!run->dry_run)
+		cs_apply_lock(run->destination->relid);
 	cs_run_drop_duplicates(run);
 	cs_run_find_deletes(run);
 	cs_run_diff(run);
@@ -267,8 +281,12 @@ lock_destination(CsRun *run)
 {
 	CsDestination *now;
 
-	if (!ConditionalLockRelationOid(run->destination->relid, RowExclusiveLock))
-		LockRelationOid(run->destination->relid, RowExclusiveLock);
+	LockRelationOid(run->destination->relid, RowExclusiveLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(run->destination->relid)))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("destination %s was dropped during the run",
+							   cs_destination_quoted(run->destination)),
+						errhint("Name another with censync_alter_sync.")));
 	now = cs_destination_load(run->destination->relid);
 	if (!cs_destination_equal(run->destination, now))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -285,40 +303,61 @@ count_delta(CsRun *run)
 	run->counts.deleted = run->deletes ? run->deletes->count : 0;
 }
 
+/* A transaction that can't go on, or can't be committed, can't keep the log either: a new one does. */
+static CsError *
+commit_run(CsError *failure, MemoryContext result)
+{
+	CsError *volatile error = failure;
+
+	if (error)
+		SPI_rollback();
+	else
+	{
+		PG_TRY();
+		{
+			SPI_commit();
+		}
+		PG_CATCH();
+		{
+			error = cs_error_catch(result);
+		}
+		PG_END_TRY();
+	}
+	MemoryContextSwitchTo(result);
+	return error;
+}
+
 /* Writes the log.  A cancel undoes the transaction around us, so then somebody else must write it. */
 static void
-close_run(CsRun *run, const CsSync *sync, const CsError *error, bool durable)
+close_failed(CsRun *run, const CsError *error, bool durable)
 {
-	bool canceled = error && cs_error_is_cancel(error->code);
-	const char *status = error == NULL ? "completed" : canceled ? "canceled" : "failed";
-	CsError logged;
+	bool canceled = cs_error_is_cancel(error->code);
+	CsError logged = *error;
 
 	if (canceled && error->hint == NULL)
-	{
-		logged = *error;
 		logged.hint = "Nothing was changed; the next run starts afresh.";
-		error = &logged;
-	}
-	if (error)
-	{
-		run->counts.created = run->counts.updated = run->counts.deleted = 0;
-		run->counts.unchanged = run->counts.skipped = 0;
-	}
+	run->counts.created = run->counts.updated = run->counts.deleted = 0;
+	run->counts.unchanged = run->counts.skipped = 0;
 	if (canceled && !durable)
 	{
-		cs_late_log_write(sync, run->run_id, run->trigger, run->dry_run, run->started_at,
-						  &run->counts, error);
+		cs_late_log_write(run->sync, run->run_id, run->trigger, run->dry_run, run->started_at,
+						  &run->counts, &logged);
 		return;
 	}
-	cs_record_log_write(run->records, run->run_id);
-	tuplestore_end(run->records->store);
-	cs_run_log_close(run->run_id, status, &run->counts, error);
+	write_log(run, canceled ? "canceled" : "failed", &logged);
 	if (durable)
 		SPI_commit();
-	else if (error)
+	else
 		ereport(WARNING, (errcode(error->code),
 						  errmsg("run " INT64_FORMAT " of sync \"%s\" failed: %s", run->run_id,
-								 sync->name, error->message),
+								 run->sync->name, error->message),
 						  error->detail ? errdetail_internal("%s", error->detail) : 0,
 						  error->hint ? errhint("%s", error->hint) : 0));
+}
+
+static void
+write_log(const CsRun *run, const char *status, const CsError *error)
+{
+	cs_record_log_write(run->records, run->run_id);
+	cs_run_log_close(run->run_id, status, &run->counts, error);
 }

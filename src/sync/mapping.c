@@ -17,10 +17,13 @@ static void load_one(CsMappingSet *set, CsCatalogAccess *access, uint64 row);
 static void check_writable(const CsDestination *destination, const CsDestColumn *column);
 static void check_source_columns(const CsMappingSet *set, List *source_columns);
 static void check_complete(const CsMappingSet *set, const CsSync *sync);
+static void report_unmapped_key(const CsMappingSet *set, const CsDestColumn *column)
+	pg_attribute_noreturn();
 static void sort_keys_first(CsMappingSet *set);
 static bool has_name(List *names, const char *name);
 static CsMapping *find_mapping(const CsMappingSet *set, int column);
 static char *column_names(const CsDestination *destination);
+static char *quoted_names(List *names);
 static CsValueKind kind_by_name(const char *name);
 
 CsMappingSet *
@@ -112,7 +115,9 @@ load_explicit(CsMappingSet *set, const CsSync *sync)
 		"SELECT m.key, jsonb_typeof(m.value), m.value #>> '{}', f.source, f.expression, "
 		"f.given ? 'value', jsonb_typeof(f.given -> 'value'), f.given ->> 'value', f.when_null, "
 		"f.\"when\", (SELECT string_agg(k, ', ') FROM jsonb_object_keys(f.given) k WHERE k NOT IN "
-		"('source', 'column', 'expression', 'value', 'when_null', 'when')) "
+		"('source', 'column', 'expression', 'value', 'when_null', 'when')), "
+		"(SELECT count(*) FILTER (WHERE k IN ('source', 'column', 'expression', 'value')) > 1 OR "
+		"bool_or(k <> 'value' AND jsonb_typeof(v) <> 'string') FROM jsonb_each(f.given) e (k, v)) "
 		"FROM jsonb_each($1) m, LATERAL (SELECT g.given, "
 		"coalesce(g.given ->> 'source', g.given ->> 'column') AS source, "
 		"g.given ->> 'expression' AS expression, g.given ->> 'when_null' AS when_null, "
@@ -135,6 +140,7 @@ load_one(CsMappingSet *set, CsCatalogAccess *access, uint64 row)
 	char *unknown = cs_catalog_text(access, row, 11);
 	bool isnull;
 	bool has_value = DatumGetBool(cs_catalog_datum(row, 6, &isnull));
+	bool malformed = DatumGetBool(cs_catalog_datum(row, 12, &isnull));
 	int column = cs_destination_find_column(set->destination, name);
 	MemoryContext spi = MemoryContextSwitchTo(access->caller);
 	CsMapping *mapping;
@@ -145,16 +151,15 @@ load_one(CsMappingSet *set, CsCatalogAccess *access, uint64 row)
 							   cs_destination_quoted(set->destination)),
 						errhint("Its columns are %s.", column_names(set->destination))));
 	check_writable(set->destination, &set->destination->columns[column]);
-	if ((strcmp(type, "string") != 0 && strcmp(type, "object") != 0) || unknown ||
-		(when_null && strcmp(when_null, "skip") != 0) || (when && strcmp(when, "empty") != 0) ||
-		(expression && has_value))
+	if ((strcmp(type, "string") != 0 && strcmp(type, "object") != 0) || unknown || malformed ||
+		(when_null && strcmp(when_null, "skip") != 0) || (when && strcmp(when, "empty") != 0))
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid mapping of column \"%s\"", name),
 			 unknown ? errdetail("It has unknown members: %s.", unknown) : 0,
-			 errhint("A mapping is \"source_column\", or an object of source, expression or "
-					 "value, with \"when_null\": \"skip\" and \"when\": \"empty\" if wanted.")));
+			 errhint("A mapping is \"source_column\", or an object of one of source, expression "
+					 "and value, with \"when_null\": \"skip\" and \"when\": \"empty\" if wanted.")));
 	mapping = add_mapping(set, column);
 	mapping->skip_null = when_null != NULL;
 	mapping->only_empty = when != NULL;
@@ -209,7 +214,8 @@ check_source_columns(const CsMappingSet *set, List *source_columns)
 		if (mapping->kind == CS_MAP_COLUMN && !has_name(source_columns, mapping->source))
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 							errmsg("the source has no column \"%s\"", mapping->source),
-							errdetail("It is mapped to column \"%s\".", mapping->dest->name)));
+							errdetail("It is mapped to column \"%s\".", mapping->dest->name),
+							errhint("Its columns are %s.", quoted_names(source_columns))));
 	}
 }
 
@@ -220,13 +226,7 @@ check_complete(const CsMappingSet *set, const CsSync *sync)
 
 	for (int k = 0; k < set->key->ncolumns; k++)
 		if (find_mapping(set, set->key->columns[k]) == NULL)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-							errmsg("column \"%s\" of the sync key is not mapped",
-								   destination->columns[set->key->columns[k]].name),
-							set->explicit
-								? errhint("Add it to the mappings, or use another sync key.")
-								: errhint("The source has no column of that name: map it, or use "
-										  "another sync key.")));
+			report_unmapped_key(set, &destination->columns[set->key->columns[k]]);
 	for (int c = 0; c < destination->ncolumns && sync->behavior != CS_UPDATE; c++)
 	{
 		const CsDestColumn *column = &destination->columns[c];
@@ -243,6 +243,20 @@ check_complete(const CsMappingSet *set, const CsSync *sync)
 						   cs_behavior_name(sync->behavior)),
 				 errhint("Map it, give it a default, or use behavior \"update\".")));
 	}
+}
+
+static void
+report_unmapped_key(const CsMappingSet *set, const CsDestColumn *column)
+{
+	const char *hint = "The source has no column of that name: map it, or use another sync key.";
+
+	if (column->generated || column->identity == ATTRIBUTE_IDENTITY_ALWAYS)
+		hint = "PostgreSQL generates it, and a run must not write it: use another sync key.";
+	else if (set->explicit)
+		hint = "Add it to the mappings, or use another sync key.";
+	ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					errmsg("column \"%s\" of the sync key is not mapped", column->name),
+					errhint("%s", hint)));
 }
 
 static void
@@ -285,12 +299,23 @@ find_mapping(const CsMappingSet *set, int column)
 static char *
 column_names(const CsDestination *destination)
 {
-	StringInfoData names;
+	List *names = NIL;
 
-	initStringInfo(&names);
 	for (int c = 0; c < destination->ncolumns; c++)
-		appendStringInfo(&names, "%s\"%s\"", c ? ", " : "", destination->columns[c].name);
-	return names.data;
+		names = lappend(names, destination->columns[c].name);
+	return quoted_names(names);
+}
+
+static char *
+quoted_names(List *names)
+{
+	StringInfoData quoted;
+	ListCell *lc;
+
+	initStringInfo(&quoted);
+	foreach (lc, names)
+		appendStringInfo(&quoted, "%s\"%s\"", quoted.len ? ", " : "", (char *) lfirst(lc));
+	return quoted.data;
 }
 
 static CsValueKind

@@ -24,7 +24,6 @@
 #include "sync/sqlgen.h"
 
 static void warn_of_postponed_deletes(const CsRun *run);
-static bool tracks(const CsRun *run);
 static void find_vanished(CsRun *run);
 static CsStage *load_keys(CsRun *run);
 static CsStage *type_keys(CsRun *run, CsStage *keys);
@@ -71,33 +70,38 @@ cs_run_find_deletes(CsRun *run)
 	}
 }
 
-/* Keeps the keys of the delta before another diff replaces it. */
-void
-cs_run_note_written(CsRun *run)
+/* Does the run remember what it writes? */
+bool
+cs_run_tracks(const CsRun *run)
 {
-	CsStage *sets[] = { run->updates, run->creates };
+	return run->sync->behavior == CS_MIRROR && !run->options->whole_table;
+}
 
-	if (!tracks(run))
-		return;
+/*
+ * Only what was really written: a row that another session wrote in the same moment as this run would
+ * have is its row, and not to be deleted one day.
+ */
+void
+cs_run_note_written(CsRun *run, CsStage *keys)
+{
+	TupleTableSlot *slot = cs_stage_rewind(keys);
+
 	if (run->written == NULL)
-		run->written = cs_stage_create("written", run->mappings, true);
-	for (int i = 0; i < (int) lengthof(sets); i++)
 	{
-		TupleTableSlot *slot = cs_stage_rewind(sets[i]);
+		MemoryContext old = MemoryContextSwitchTo(run->context);
 
-		while (cs_stage_next(sets[i], slot))
-		{
-			slot_getsomeattrs(slot, run->mappings->nkeys + 1);
-			cs_stage_put_raw(run->written, slot->tts_values, slot->tts_isnull);
-		}
+		run->written = cs_stage_create("written", run->mappings, true);
+		MemoryContextSwitchTo(old);
 	}
+	while (cs_stage_next(keys, slot))
+		cs_stage_put_slot(run->written, slot);
 }
 
 /* To be called as the role that applies, after the apply. */
 void
 cs_run_update_memory(CsRun *run)
 {
-	if (!tracks(run))
+	if (!cs_run_tracks(run))
 		return;
 	if (run->vanished && run->vanished->count > 0)
 		forget_gone(run);
@@ -116,12 +120,6 @@ warn_of_postponed_deletes(const CsRun *run)
 					   "which rows the source no longer has.",
 					   run->unidentified),
 			 errhint("censync.records has the records. The first run without such ones deletes.")));
-}
-
-static bool
-tracks(const CsRun *run)
-{
-	return run->sync->behavior == CS_MIRROR && !run->options->whole_table;
 }
 
 static void
@@ -242,11 +240,8 @@ remember_written(CsRun *run)
 		Datum key;
 
 		slot_getallattrs(slot);
-		if (!cs_run_is_unapplied(run, DatumGetInt64(slot->tts_values[0])))
-		{
-			key = key_to_text_array(run->mappings, slot->tts_values + 1);
-			cs_stage_put_raw(keys, &key, &isnull);
-		}
+		key = key_to_text_array(run->mappings, slot->tts_values + 1);
+		cs_stage_put_raw(keys, &key, &isnull);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_context);
 	}

@@ -62,7 +62,8 @@ cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 n
 void
 cs_run_check_bad_share(CsRun *run, bool at_end)
 {
-	int64 bad = run->counts.invalid + run->counts.rejected;
+	/* A deletion that was refused is no record of the source. */
+	int64 bad = run->counts.invalid + run->counts.rejected - run->rejected_deletes;
 
 	if (bad == 0 || (!at_end && run->counts.read < MIN_RECORDS_FOR_SHARE))
 		return;
@@ -99,7 +100,7 @@ cs_run_execute(const char *sql, DestReceiver *dest)
 	return SPI_processed;
 }
 
-void
+uint64
 cs_run_store(const char *sql, CsStage *stage)
 {
 	StageReceiver receiver = {
@@ -107,7 +108,7 @@ cs_run_store(const char *sql, CsStage *stage)
 	};
 
 	cs_stage_clear(stage);
-	cs_run_execute(sql, &receiver.base);
+	return cs_run_execute(sql, &receiver.base);
 }
 
 char *

@@ -49,7 +49,7 @@ typedef struct CsRun
 	CsStage *updates;		/* rows that differ */
 	CsStage *vanished;		/* tracked keys that the source no longer has; mirrors */
 	CsStage *deletes;		/* rows to delete */
-	CsStage *written;		/* numbers and keys of the delta so far; mirrors that track */
+	CsStage *written;		/* keys of the rows written so far; mirrors that track */
 	int64 rejected_deletes; /* of counts.rejected: these were no records */
 	struct HTAB *unapplied; /* record numbers of the delta that were not applied; NULL: none */
 } CsRun;
@@ -67,7 +67,8 @@ extern void cs_run_diff(CsRun *run);
 
 /* memory.c: what a mirror tracks */
 extern void cs_run_find_deletes(CsRun *run);
-extern void cs_run_note_written(CsRun *run);
+extern bool cs_run_tracks(const CsRun *run);
+extern void cs_run_note_written(CsRun *run, CsStage *keys);
 extern void cs_run_update_memory(CsRun *run);
 
 /* apply.c: deletes, then updates, then inserts */
@@ -90,8 +91,8 @@ extern void cs_run_check_deadline(const CsRun *run);
 /* Executes a statement of sqlgen over registered stages as the current role; dest may be NULL. */
 extern uint64 cs_run_execute(const char *sql, DestReceiver *dest);
 
-/* Executes a query and stores its rows in a stage, which is cleared first. */
-extern void cs_run_store(const char *sql, CsStage *stage);
+/* Executes a statement and stores its rows in a stage, which is cleared first. */
+extern uint64 cs_run_store(const char *sql, CsStage *stage);
 
 /* The row in slot, of that stage, as JSON for the log. */
 extern char *cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot,

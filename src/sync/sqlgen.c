@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -26,6 +27,7 @@ static void append_new_value(StringInfo sql, const CsMapping *mapping);
 static void append_differs(StringInfo sql, const CsMappingSet *set);
 static bool is_compared(const CsMapping *mapping);
 static bool is_distinct_exact(const CsMapping *mapping);
+static char *default_value(const CsMappingSet *set, const CsMapping *mapping);
 static void append_columns(StringInfo sql, const char *alias, const CsMappingSet *set, int n);
 
 char *
@@ -108,8 +110,10 @@ cs_sql_deletable(const CsMappingSet *set, bool whole_table)
 	append_table(&sql, set);
 	if (!whole_table)
 	{
-		appendStringInfoString(&sql, " d JOIN vanished v ON ");
+		/* Not a join: one row may be tracked under several images of its key. */
+		appendStringInfoString(&sql, " d WHERE EXISTS (SELECT FROM vanished v WHERE ");
 		append_key_match(&sql, set, "v");
+		appendStringInfoChar(&sql, ')');
 		return sql.data;
 	}
 	appendStringInfoString(&sql, " d WHERE NOT EXISTS (SELECT FROM stage s WHERE ");
@@ -141,17 +145,18 @@ cs_sql_insert(const CsMappingSet *set)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s (", cs_destination_quoted(set->destination));
+	appendStringInfo(&sql, "INSERT INTO %s AS d (", cs_destination_quoted(set->destination));
 	for (int i = 0; i < set->count; i++)
 		appendStringInfo(&sql, "%s%s", i ? ", " : "", quote_identifier(set->items[i].dest->name));
 	appendStringInfoString(&sql, ") SELECT ");
 	for (int i = 0; i < set->count; i++)
 	{
 		const CsMapping *mapping = &set->items[i];
+		char *otherwise = mapping->skip_null ? default_value(set, mapping) : NULL;
 
-		if (mapping->skip_null && mapping->dest->default_sql)
+		if (otherwise)
 			appendStringInfo(&sql, "%sCOALESCE(p.c%d, %s)", i ? ", " : "", mapping->position,
-							 mapping->dest->default_sql);
+							 otherwise);
 		else
 			appendStringInfo(&sql, "%sp.c%d", i ? ", " : "", mapping->position);
 	}
@@ -184,6 +189,21 @@ cs_sql_update(const CsMappingSet *set)
 	appendStringInfoString(&sql, " AND ");
 	append_differs(&sql, set);
 	return sql.data;
+}
+
+char *
+cs_sql_returning_key(const CsMappingSet *set, const char *sql)
+{
+	StringInfoData returning;
+
+	initStringInfo(&returning);
+	appendStringInfo(&returning, "%s RETURNING 0::pg_catalog.int8", sql);
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		appendStringInfoString(&returning, ", ");
+		append_column(&returning, "d", &set->items[k]);
+	}
+	return returning.data;
 }
 
 char *
@@ -376,6 +396,16 @@ is_distinct_exact(const CsMapping *mapping)
 			 (form->oprleft == base || IsPolymorphicType(form->oprleft) || base == VARCHAROID);
 	ReleaseSysCache(tuple);
 	return result;
+}
+
+/* What a row gets that says nothing of the column, or NULL. */
+static char *
+default_value(const CsMappingSet *set, const CsMapping *mapping)
+{
+	if (mapping->dest->identity)
+		return psprintf("pg_catalog.nextval(%u::pg_catalog.regclass)",
+						getIdentitySequence(set->destination->relid, mapping->dest->attnum, false));
+	return mapping->dest->default_sql;
 }
 
 static void

@@ -46,6 +46,7 @@ static const SyncOption sync_options[] = {
 static void set_option(CsSyncOptions *options, const char *name, const char *value);
 static bool parse_value(CsSyncOptions *options, const SyncOption *option, const char *value);
 static bool parse_choice(const SyncOption *option, const char *value, int *choice);
+static const char *expected_value(const SyncOption *option);
 static char *option_names(void);
 
 CsSyncOptions *
@@ -85,7 +86,8 @@ set_option(CsSyncOptions *options, const char *name, const char *value)
 			continue;
 		if (!parse_value(options, &sync_options[i], value))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("invalid value for option \"%s\": \"%s\"", name, value)));
+							errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+							errhint("Expected: %s.", expected_value(&sync_options[i]))));
 		return;
 	}
 	if (!cs_option_is_of_sync(name))
@@ -138,6 +140,23 @@ parse_choice(const SyncOption *option, const char *value, int *choice)
 			return true;
 		}
 	return false;
+}
+
+static const char *
+expected_value(const SyncOption *option)
+{
+	StringInfoData names;
+
+	if (option->kind == OPTION_SHARE)
+		return "a share, 0 to 1";
+	if (option->kind == OPTION_SECONDS)
+		return "seconds, or a number with a unit such as \"5 min\"; 0 for none";
+	if (option->choices[0] == NULL)
+		return "true or false";
+	initStringInfo(&names);
+	for (int i = 0; i < (int) lengthof(option->choices) && option->choices[i]; i++)
+		appendStringInfo(&names, "%s%s", i ? ", " : "", option->choices[i]);
+	return names.data;
 }
 
 static char *

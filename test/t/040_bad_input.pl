@@ -24,6 +24,8 @@ my $http  = start_http();
 my $other = start_http();
 my $json  = JSON::PP->new->canonical;
 my @behaviors = ('mirror', 'upsert');
+my $no_options = $json->encode({ map { $_ => undef } qw(records pagination page_size cursor_path
+	has_more_path total_path max_rejected max_deletes on_error) });
 
 # Before: six records and a row of somebody else's.  After: 1 changed, 2 gone, 7 new.
 my %before = map { $_ => "name $_" } 1 .. 6;
@@ -32,6 +34,12 @@ delete $after{2};
 my %good_counts = (
 	mirror => { created => 1, updated => 1, deleted => 1, unchanged => 4 },
 	upsert => { created => 1, updated => 1, deleted => 0, unchanged => 4 });
+
+# Where a run is when something happens to it.
+my @held = (
+	[ 'before the answer', 'data/after?hold=gate', {} ],
+	[ 'in the middle of the pages', 'pages/page?set=long&size=2000&hold_at=2',
+		{ pagination => 'page', records => '/data' } ]);
 
 put_documents();
 create_server($node, 'src', $http, stall_timeout => 2, max_response_size => '1MB',
@@ -91,9 +99,8 @@ sub prepare
 	sql(qq{
 		TRUNCATE $behavior;
 		SELECT censync_reset('$behavior');
-		SELECT censync_alter_sync('$behavior', server => 'src', object => 'data/before', options =>
-			'{"records": null, "format": null, "pagination": null, "max_rejected": null,
-			  "cursor_path": null, "has_more_path": null, "total_path": null, "on_error": null}');
+		SELECT censync_alter_sync('$behavior', server => 'src', object => 'data/before',
+			options => '$no_options');
 		SELECT FROM censync_run('$behavior');
 		INSERT INTO $behavior VALUES (100, 'theirs', 'not ours');
 		UPDATE $behavior SET own = 'own ' || id});
@@ -123,9 +130,8 @@ sub next_run_succeeds
 {
 	my ($behavior, $title, %counts) = @_;
 	%counts = %{ $good_counts{$behavior} } unless %counts;
-	sql("SELECT censync_alter_sync('$behavior', server => 'src', object => 'data/after', options =>
-		'{\"records\": null, \"format\": null, \"pagination\": null, \"cursor_path\": null,
-		  \"has_more_path\": null, \"total_path\": null, \"on_error\": null}')");
+	sql("SELECT censync_alter_sync('$behavior', server => 'src', object => 'data/after',
+		options => '$no_options')");
 	my $run = run_sync($node, $behavior);
 	is($run->{status}, 'completed', "$title, $behavior: the next run succeeds")
 	  or diag $run->{error_message};
@@ -149,7 +155,7 @@ sub check_log
 		WHERE sync = '$behavior' ORDER BY run_id DESC LIMIT 1"));
 
 	is($logged->{status}, $status // 'failed', "$title, $behavior: status");
-	is($logged->{error_code}, $code, "$title, $behavior: SQLSTATE");
+	like($logged->{error_code}, qr/^(?:$code)$/, "$title, $behavior: SQLSTATE");
 	like($logged->{error_message}, $message, "$title, $behavior: message");
 	like($logged->{error_hint}, qr/\w.*\.$/s, "$title, $behavior: hint");
 	ok($logged->{finished_at}, "$title, $behavior: finished");
@@ -189,7 +195,7 @@ sub test_answers
 	fails('429', 'bad/429?retry_after=1', '53400', qr/answered with HTTP status 429$/);
 	fails('500', 'bad/500', 'HV000', qr/answered with HTTP status 500$/);
 	fails('no body', 'bad/empty', '22032', qr/^response is empty$/);
-	fails('204', 'bad/no_content', qr/^22/, qr/^response /) if 0;
+	fails('204', 'bad/no_content', '22032', qr/^response is empty$/);
 	fails('not HTTP', 'bad/no_http', '08P01', qr/did not answer in HTTP$/);
 	fails('endless headers', 'bad/huge_headers', '54000', qr/headers of the answer .* too large$/);
 	return;
@@ -266,8 +272,6 @@ sub test_pages
 		options => \%number);
 	fails('offset ignored', 'pages/offset?set=long&repeat_at=1', 'HV000', $repeat,
 		options => { %offset, page_size => 10 });
-	fails('offset unknown to the source', 'data/before', 'HV000', $repeat,
-		options => { pagination => 'offset' }, server => 'src_lax') if 0;
 
 	fails('fewer records than announced', 'pages/cursor?set=long&size=1000&lie_total=5001', 'HV000',
 		qr/^the source announced 5001 records and sent 5000$/, options => { %cursor, total_path => '/total' });
@@ -294,11 +298,6 @@ sub test_limits
 	fails('gzip bomb', 'bad/gzip_bomb?mb=64', '54000', $large);
 	fails('private network', 'x', '42501', qr/^connection to "192.0.2.1" is not allowed$/,
 		server => 'src_far');
-	sql("ALTER SYSTEM SET censync.allowed_hosts = '127.0.0.1/32, api.example.com'");
-	sql('SELECT pg_reload_conf()');
-	sleep 0.2;
-	fails('name that is not in the list', 'x', qr/^42501$|^08001$/, qr/metadata.example.com/,
-		server => 'src_name') if 0;
 	sql("ALTER SYSTEM SET censync.allowed_hosts = 'api.example.com'");
 	sql('SELECT pg_reload_conf()');
 	wait_for($node, "SELECT current_setting('censync.allowed_hosts') = 'api.example.com'");
@@ -332,9 +331,9 @@ sub test_redirects
 
 	fails('redirect to the metadata service', 'bad/redirect?to=http://169.254.169.254/latest/meta-data/',
 		'42501', $refused);
-	fails('the same written otherwise', 'bad/redirect?to=http://[::ffff:169.254.169.254]/', '42501',
+	fails('the same written otherwise', 'bad/redirect?to=http://%5B::ffff:169.254.169.254%5D/', '42501',
 		qr/is not allowed$/);
-	fails('the same as a number', 'bad/redirect?to=http://2852039166/', qr/^(?:42501|08P01)$/,
+	fails('the same as a number', 'bad/redirect?to=http://2852039166/', '42501|08P01',
 		qr/not allowed$|can't follow a redirect/);
 	fails('redirect in a circle', 'bad/redirect_loop', '08P01', qr/^can't follow a redirect/);
 	fails('too many redirects', 'bad/redirect_chain?hops=6', '08P01', qr/^can't follow a redirect/);
@@ -538,11 +537,6 @@ sub finish
 	eval { $held->{session}->finish };
 	return ${ $held->{err} };
 }
-
-my @held = (
-	[ 'before the answer', 'data/after?hold=gate', {} ],
-	[ 'in the middle of the pages', 'pages/page?set=long&size=2000&hold_at=2',
-		{ pagination => 'page', records => '/data' } ]);
 
 sub test_cancel
 {
