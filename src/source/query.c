@@ -132,7 +132,7 @@ query_text(const CsReadSpec *spec)
 					errhint("Give a server, a query in this database, or an object of it.")));
 }
 
-/* Read only: a query that would write is refused by SPI. */
+/* Read only: functions that would write are refused by SPI. */
 static void
 open_portal(QueryReader *reader, const char *sql)
 {

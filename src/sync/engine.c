@@ -97,9 +97,10 @@ load_runnable(const char *name)
 						sync->at_home ? 0 : errdetail("It came here with a dump."),
 						errhint("SELECT censync_resume(%s);", quote_literal_cstr(sync->name))));
 	if (!OidIsValid(sync->owner))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("owner \"%s\" of sync \"%s\" does not exist", sync->owner_name,
-							   sync->name)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("owner \"%s\" of sync \"%s\" does not exist", sync->owner_name, sync->name),
+				 errhint("Drop the sync, and let another role define it anew.")));
 	return sync;
 }
 

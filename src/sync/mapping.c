@@ -158,8 +158,9 @@ load_one(CsMappingSet *set, CsCatalogAccess *access, uint64 row)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid mapping of column \"%s\"", name),
 			 unknown ? errdetail("It has unknown members: %s.", unknown) : 0,
-			 errhint("A mapping is \"source_column\", or an object of one of source, expression "
-					 "and value, with \"when_null\": \"skip\" and \"when\": \"empty\" if wanted.")));
+			 errhint(
+				 "A mapping is \"source_column\", or an object of one of source, expression "
+				 "and value, with \"when_null\": \"skip\" and \"when\": \"empty\" if wanted.")));
 	mapping = add_mapping(set, column);
 	mapping->skip_null = when_null != NULL;
 	mapping->only_empty = when != NULL;

@@ -113,13 +113,16 @@ cs_run_update_memory(CsRun *run)
 static void
 warn_of_postponed_deletes(const CsRun *run)
 {
-	ereport(WARNING,
-			(errcode(ERRCODE_WARNING),
-			 errmsg("mirror \"%s\" deletes nothing in this run", run->sync->name),
-			 errdetail("The keys of " INT64_FORMAT " records could not be read, so it is not known "
-					   "which rows the source no longer has.",
-					   run->unidentified),
-			 errhint("censync.records has the records. The first run without such ones deletes.")));
+	ereport(
+		WARNING,
+		(errcode(ERRCODE_WARNING),
+		 errmsg("mirror \"%s\" deletes nothing in this run", run->sync->name),
+		 errdetail_plural("The key of " INT64_FORMAT " record could not be read, so it is not "
+						  "known which rows the source no longer has.",
+						  "The keys of " INT64_FORMAT " records could not be read, so it is not "
+						  "known which rows the source no longer has.",
+						  run->unidentified, run->unidentified),
+		 errhint("censync.records has the records. The first run without such ones deletes.")));
 }
 
 static void

@@ -15,6 +15,7 @@ static void require_column(const CsMappingSet *set, const CsMapping *mapping, Oi
 						   AclMode mode, const char *name);
 static void refuse(const CsMappingSet *set, Oid role, const char *privilege, const char *column)
 	pg_attribute_noreturn();
+static void refuse_schema(const CsMappingSet *set, Oid role) pg_attribute_noreturn();
 
 void
 cs_privileges_check(const CsMappingSet *set, CsBehavior behavior, Oid role)
@@ -22,7 +23,7 @@ cs_privileges_check(const CsMappingSet *set, CsBehavior behavior, Oid role)
 	Oid relid = set->destination->relid;
 
 	if (pg_namespace_aclcheck(get_rel_namespace(relid), role, ACL_USAGE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, set->destination->schema);
+		refuse_schema(set, role);
 	for (int i = 0; i < set->count; i++)
 	{
 		const CsMapping *mapping = &set->items[i];
@@ -61,4 +62,15 @@ refuse(const CsMappingSet *set, Oid role, const char *privilege, const char *col
 							 privilege, column, table)
 					: errmsg("role %s lacks %s on destination %s", grantee, privilege, table),
 			 errhint("GRANT %s ON %s TO %s;", privilege, table, grantee)));
+}
+
+static void
+refuse_schema(const CsMappingSet *set, Oid role)
+{
+	const char *schema = quote_identifier(set->destination->schema);
+	const char *grantee = quote_identifier(GetUserNameFromId(role, false));
+
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("role %s lacks USAGE on schema %s of the destination", grantee, schema),
+					errhint("GRANT USAGE ON SCHEMA %s TO %s;", schema, grantee)));
 }

@@ -50,12 +50,11 @@ cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 n
 	if (run->options->fail_on_error)
 		ereport(ERROR,
 				(errcode(error->code), errmsg_internal("%s", error->message),
-				 errdetail_internal("%s%s%s%s%s.",
-									number > 0 ? psprintf("Record " INT64_FORMAT, number)
-											   : "Delete of a row",
-									error->column ? ", column \"" : "",
-									error->column ? error->column : "", error->column ? "\"" : "",
-									key ? psprintf(", key %s", key) : ""),
+				 errdetail_internal(
+					 "%s%s%s%s%s.",
+					 number > 0 ? psprintf("Record " INT64_FORMAT, number) : "Delete of a row",
+					 error->column ? ", column \"" : "", error->column ? error->column : "",
+					 error->column ? "\"" : "", key ? psprintf(", key %s", key) : ""),
 				 errhint("With option on_error = continue the run goes on past bad records.")));
 }
 

@@ -658,7 +658,7 @@ sub check_log_crashed
 sub test_secrets
 {
 	my %mappings = (
-		basic  => { user => 'etl', password => "p:\x{e4}\"\\x" },
+		basic  => { user => 'etl', password => "p:\xc3\xa4\"\\x" },
 		bearer => { token => $secret },
 		key    => { api_key => 'k3y/+=&%"x' },
 		query  => { api_key => 'k3y/+=&%"x', api_key_parameter => 'api_key' });
