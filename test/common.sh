@@ -7,7 +7,7 @@
 
 set -eu
 umask 022
-export LC_ALL=C.UTF-8
+export LANG=C.UTF-8 LC_ALL=C.UTF-8
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pg_major=15
@@ -48,7 +48,7 @@ as_user()
 		drop=(setpriv --reuid=postgres --regid=postgres --init-groups)
 	fi
 	${replace:-} "${drop[@]}" env -i "PATH=${bin:-$system_bin}:/usr/local/bin:/usr/bin:/bin" "HOME=$work/home" \
-		"TMPDIR=$work/tmp" "LC_ALL=$LC_ALL" TZ=UTC "PGHOST=$work/socket" "PGPORT=${port:-5432}" PGUSER=postgres "$@"
+		"TMPDIR=$work/tmp" "LANG=$LANG" "LC_ALL=$LC_ALL" TZ=UTC "PGHOST=$work/socket" "PGPORT=${port:-5432}" PGUSER=postgres "$@"
 }
 
 make_workspace()
@@ -61,6 +61,7 @@ make_workspace()
 	trap 'exit 143' TERM
 	work=$(mktemp -d "/tmp/censync-${0##*/}.XXXXXX")
 	chmod 755 "$work"
+	cd "$work"
 }
 
 clean_up()
@@ -69,6 +70,7 @@ clean_up()
 	trap - EXIT
 	trap '' HUP INT TERM
 	set +e
+	cd /
 	restore_cluster_conf
 	for pid in "${children[@]}"; do
 		kill "$pid" 2> /dev/null && wait "$pid" 2> /dev/null

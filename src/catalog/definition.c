@@ -97,13 +97,26 @@ cs_sync_list_active(void)
 	cs_catalog_begin(&access);
 	cs_args_add_text(&args, cs_home());
 	cs_args_add(&args, OIDOID, ObjectIdGetDatum(caller), false);
-	cs_catalog_execute("SELECT name FROM censync.sync_definition "
+	cs_catalog_execute("SELECT name, owner_name, EXISTS (SELECT FROM pg_roles WHERE oid = owner_oid) "
+					   "FROM censync.sync_definition "
 					   "WHERE NOT paused AND home = $1 AND pg_has_role($2, owner_oid, 'USAGE') "
 					   "ORDER BY sync_id",
 					   &args);
 	MemoryContextSwitchTo(access.caller);
 	for (uint64 i = 0; i < SPI_processed; i++)
-		names = lappend(names, cs_catalog_text(&access, i, 1));
+	{
+		char *name = cs_catalog_text(&access, i, 1);
+		bool isnull;
+
+		if (DatumGetBool(cs_catalog_datum(i, 3, &isnull)))
+			names = lappend(names, name);
+		else
+			ereport(WARNING,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("sync \"%s\" is left out: its owner \"%s\" does not exist", name,
+							cs_catalog_text(&access, i, 2)),
+					 errhint("Drop the sync, and let another role define it anew.")));
+	}
 	cs_catalog_end(&access);
 	return names;
 }
@@ -167,6 +180,28 @@ cs_sync_update(const CsSync *sync)
 					   "object = $8, sync_key = $9, settings = $10, paused = $11, mappings = $12, "
 					   "options = $13, owner_oid = $14, altered_at = pg_catalog.now() "
 					   "WHERE name = $1",
+					   &args);
+	cs_catalog_end(&access);
+}
+
+void
+cs_sync_refresh_names(const CsSync *sync)
+{
+	char *destination_name = relation_display_name(sync->destination);
+	char *owner_name = GetUserNameFromId(sync->owner, true);
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+
+	if (destination_name == NULL || owner_name == NULL ||
+		(strcmp(destination_name, sync->destination_name) == 0 &&
+		 strcmp(owner_name, sync->owner_name) == 0))
+		return;
+	cs_catalog_begin(&access);
+	cs_args_add_int8(&args, sync->sync_id);
+	cs_args_add_text(&args, destination_name);
+	cs_args_add_text(&args, owner_name);
+	cs_catalog_execute("UPDATE censync.sync_definition SET destination_name = $2, owner_name = $3 "
+					   "WHERE sync_id = $1",
 					   &args);
 	cs_catalog_end(&access);
 }

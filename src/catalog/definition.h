@@ -34,8 +34,8 @@ typedef struct CsSync
 	Jsonb *options;	 /* never NULL */
 	List *settings;	 /* char * "name=value": of the session that defined it */
 	bool paused;
-	bool at_home;	/* its OIDs are of this database; else it came with a dump */
-	char *version;	/* another after each change; NULL: not yet written */
+	bool at_home;  /* its OIDs are of this database; else it came with a dump */
+	char *version; /* another after each change; NULL: not yet written */
 } CsSync;
 
 /* Throws 42704 if there is none of that name. */
@@ -59,6 +59,9 @@ extern int64 cs_sync_insert(CsSync *sync);
 
 /* Writes everything but id, name and owner. */
 extern void cs_sync_update(const CsSync *sync);
+
+/* Notes under which names owner and destination go by now, as only those mean something in a dump. */
+extern void cs_sync_refresh_names(const CsSync *sync);
 extern void cs_sync_delete(const CsSync *sync);
 extern void cs_sync_forget_mirror(const CsSync *sync);
 

@@ -20,6 +20,7 @@
 /* Memory before the waiting outcomes go to disk, in kB. */
 #define RECORD_LOG_WORK_MEM 4096
 
+static void end_store(void *store);
 static Datum safe_jsonb(const char *json);
 
 int64
@@ -98,14 +99,28 @@ cs_record_log_create(void)
 					{ "reason_code", TEXTOID },	   { "reason", TEXTOID },
 					{ "payload", JSONBOID },	   { "column_name", TEXTOID },
 					{ "constraint_name", TEXTOID } };
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "censync record log", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	CsRecordLog *log = palloc0(sizeof(CsRecordLog));
 
+	log->context = context;
 	log->desc = CreateTemplateTupleDesc(lengthof(columns));
 	for (int i = 0; i < (int) lengthof(columns); i++)
 		TupleDescInitEntry(log->desc, i + 1, columns[i].name, columns[i].type, -1, 0);
-	/* Its files outlive the transaction, which may have to be given up before they are read. */
+	/* Across transactions: its files must not go with the one that is committed or undone first. */
 	log->store = tuplestore_begin_heap(false, true, RECORD_LOG_WORK_MEM);
+	log->end.func = end_store;
+	log->end.arg = log->store;
+	MemoryContextRegisterResetCallback(context, &log->end);
+	MemoryContextSwitchTo(old);
 	return log;
+}
+
+void
+cs_record_log_destroy(CsRecordLog *log)
+{
+	MemoryContextDelete(log->context);
 }
 
 void
@@ -164,6 +179,12 @@ cs_record_log_write(CsRecordLog *log, int64 run_id)
 	cs_args_add_int8(&args, run_id);
 	cs_catalog_execute("INSERT INTO censync.record_log SELECT $1, o.* FROM outcomes o", &args);
 	cs_catalog_end(&access);
+}
+
+static void
+end_store(void *store)
+{
+	tuplestore_end(store);
 }
 
 /* Text that may or may not be JSON that jsonb can hold, as jsonb; what it can't hold becomes a string. */

@@ -37,6 +37,8 @@ typedef struct CsRecordOutcome
 /* Outcomes waiting to be written: survives the rollback of what was done since it was created. */
 typedef struct CsRecordLog
 {
+	MemoryContext context; /* its own; deleting it ends the store */
+	MemoryContextCallback end;
 	Tuplestorestate *store;
 	TupleDesc desc;
 	int64 count;
@@ -50,8 +52,9 @@ extern int64 cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_r
 extern void cs_run_log_close(int64 run_id, const char *status, const CsRunCounts *counts,
 							 const CsError *error);
 
-/* In CurrentMemoryContext. */
+/* In a context of its own below CurrentMemoryContext. */
 extern CsRecordLog *cs_record_log_create(void);
+extern void cs_record_log_destroy(CsRecordLog *log);
 extern void cs_record_log_add(CsRecordLog *log, const CsRecordOutcome *outcome);
 extern void cs_record_log_write(CsRecordLog *log, int64 run_id);
 

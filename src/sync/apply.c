@@ -30,58 +30,86 @@
 #define MAX_ROUNDS 10
 
 /* One kind of change being applied. */
+typedef enum ChangeKind
+{
+	CHANGE_DELETE,
+	CHANGE_UPDATE,
+	CHANGE_INSERT
+} ChangeKind;
+
 typedef struct Change
 {
 	CsRun *run;
+	ChangeKind kind;
 	const char *operation; /* for the log */
 	char *sql;
-	CsStage *part;		   /* what the statement reads, registered as "part" */
-	int64 applied;		   /* rows that the statements changed */
-	CsStage *returned;	   /* keys that the last statement wrote; NULL: nobody asks */
-	bool rows_are_records; /* else deletions: no record number */
+	char *sql_returning; /* the same, returning number and key of the rows it wrote */
+	CsStage *part;		 /* what the statement reads, registered as "part" */
+	CsStage *returned;	 /* what it returned; made when first needed */
+	bool in_parts;		 /* part is not the whole set */
+	bool must_return;	 /* somebody asks for the keys of every row */
+	int64 applied;		 /* rows that the statements changed */
+	int64 suppressed;	 /* rows that a trigger kept out, without a word */
+	bool settled;		 /* no row of the set has to be looked at again */
 } Change;
 
-static int64 apply_set(CsRun *run, CsStage *set, const char *operation, char *sql);
+static void apply_set(Change *change, CsStage *set);
+static void init_change(Change *change, CsRun *run, ChangeKind kind);
 static void apply_in_parts(Change *change, CsStage *set);
 static void apply_rows(Change *change, MinimalTuple *rows, int n);
 static CsError *try_statement(Change *change);
+static CsError *try_once(Change *change, bool returning, bool *short_of_rows);
+static void note_result(Change *change, uint64 processed, bool returning);
+static void log_changes(Change *change);
+static void settle_stage(CsRun *run, CsStage *stage);
 static void blame_row(Change *change, MinimalTuple row, const CsError *error);
 static bool lost_a_race(Change *change, const CsError *error);
 static bool key_exists_by_now(Change *change);
-static void mark_left_over(CsRun *run, CsStage *set);
 
 void
 cs_run_apply(CsRun *run)
 {
 	CsRunCounts *counts = &run->counts;
+	Change deletes;
+	int64 suppressed = 0;
 
-	if (run->deletes && run->deletes->count > 0)
-		counts->deleted = apply_set(run, run->deletes, "delete", cs_sql_delete(run->mappings));
+	run->settled = cs_number_set_create();
+	init_change(&deletes, run, CHANGE_DELETE);
+	if (run->deletes)
+		apply_set(&deletes, run->deletes);
+	counts->deleted = deletes.applied;
 	for (int round = 0; round < MAX_ROUNDS; round++)
 	{
-		int64 updates = run->updates->count;
-		int64 creates = run->creates->count;
-		int64 bad_before = counts->rejected;
-		int64 updated = 0;
-		int64 created = 0;
+		int64 todo_update = run->updates->count;
+		int64 todo_create = run->creates->count;
+		Change updates;
+		Change inserts;
 
-		if (run->updates->count > 0)
-			updated = apply_set(run, run->updates, "update", cs_sql_update(run->mappings));
-		if (run->creates->count > 0)
-			created = apply_set(run, run->creates, "insert", cs_sql_insert(run->mappings));
-		counts->updated += updated;
-		counts->created += created;
-		if (updated + created + counts->rejected - bad_before >= updates + creates)
-			return;
-		cs_run_diff(run);
-		if (run->updates->count + run->creates->count == 0)
-			return;
-		/* A row that somebody deletes, or inserts, moves from one set to the other. */
-		if (round > 0 && run->updates->count == updates && run->creates->count == creates)
+		init_change(&updates, run, CHANGE_UPDATE);
+		init_change(&inserts, run, CHANGE_INSERT);
+		apply_set(&updates, run->updates);
+		apply_set(&inserts, run->creates);
+		counts->updated += updates.applied;
+		counts->created += inserts.applied;
+		suppressed += inserts.suppressed;
+		if (!updates.settled || !inserts.settled)
 		{
-			/* A trigger keeps these rows as they are, and says nothing. */
-			mark_left_over(run, run->updates);
-			mark_left_over(run, run->creates);
+			if (updates.settled)
+				settle_stage(run, run->updates);
+			if (inserts.settled)
+				settle_stage(run, run->creates);
+			cs_run_diff(run);
+		}
+		else
+			todo_update = todo_create = -1;
+		/* Twice the same, after all that could be settled was: a trigger keeps these rows as they are,
+		 * and says nothing. */
+		if (todo_update < 0 || run->updates->count + run->creates->count == 0 ||
+			(round > 0 && run->updates->count == todo_update && run->creates->count == todo_create))
+		{
+			if (todo_update >= 0)
+				suppressed += run->updates->count + run->creates->count;
+			counts->skipped += suppressed;
 			return;
 		}
 	}
@@ -91,29 +119,43 @@ cs_run_apply(CsRun *run)
 					errhint("Nothing was changed. Run again.")));
 }
 
-/* Returns the number of rows changed. */
-static int64
-apply_set(CsRun *run, CsStage *set, const char *operation, char *sql)
+static void
+init_change(Change *change, CsRun *run, ChangeKind kind)
 {
-	Change change = { run, operation, sql, set, 0, NULL, strcmp(operation, "delete") != 0 };
+	const CsMappingSet *set = run->mappings;
+
+	memset(change, 0, sizeof(*change));
+	change->run = run;
+	change->kind = kind;
+	change->operation = kind == CHANGE_DELETE	? "delete"
+						: kind == CHANGE_UPDATE ? "update"
+												: "insert";
+	change->sql = kind == CHANGE_DELETE	  ? cs_sql_delete(set)
+				  : kind == CHANGE_UPDATE ? cs_sql_update(set)
+										  : cs_sql_insert(set);
+	change->sql_returning = cs_sql_returning_key(set, change->sql, kind == CHANGE_UPDATE);
+	change->must_return =
+		run->options->log_changes || (kind != CHANGE_DELETE && cs_run_tracks(run));
+	change->settled = true;
+}
+
+static void
+apply_set(Change *change, CsStage *set)
+{
 	CsError *error;
 
-	if (change.rows_are_records && cs_run_tracks(run))
-	{
-		change.returned = cs_stage_create("returned", run->mappings, true);
-		change.sql = cs_sql_returning_key(run->mappings, sql);
-	}
-
-	cs_run_check_deadline(run);
+	if (set->count == 0)
+		return;
+	cs_run_check_deadline(change->run);
+	change->part = set;
 	cs_stage_register(set);
-	error = try_statement(&change);
+	error = try_statement(change);
 	cs_stage_unregister(set);
 	/* With on_error = fail too: the row to blame is named, and its values stay out of the message. */
 	if (error)
-		apply_in_parts(&change, set);
-	if (change.returned)
-		tuplestore_end(change.returned->store);
-	return change.applied;
+		apply_in_parts(change, set);
+	if (change->returned)
+		tuplestore_end(change->returned->store);
 }
 
 static void
@@ -128,6 +170,7 @@ apply_in_parts(Change *change, CsStage *set)
 		AllocSetContextCreate(part_context, "censync rows of part", ALLOCSET_DEFAULT_SIZES);
 	bool more = true;
 
+	change->in_parts = true;
 	change->part = palloc0(sizeof(CsStage));
 	change->part->name = "part";
 	change->part->desc = set->desc;
@@ -173,7 +216,9 @@ apply_rows(Change *change, MinimalTuple *rows, int n)
 		return;
 	if (n == 1)
 	{
-		if (!lost_a_race(change, error))
+		if (lost_a_race(change, error))
+			change->settled = false;
+		else
 			blame_row(change, rows[0], error);
 		return;
 	}
@@ -181,24 +226,49 @@ apply_rows(Change *change, MinimalTuple *rows, int n)
 	apply_rows(change, rows + n / 2, n - n / 2);
 }
 
-/* Executes in a subtransaction.  Returns the error that may be a row's, or of a lost race; throws any
- * other. */
+/*
+ * Executes the statement over part.  An update that came up short is undone and done again in a way that
+ * says which rows it wrote: another session may have deleted the others, or a trigger refused them.
+ */
 static CsError *
 try_statement(Change *change)
+{
+	bool short_of_rows = false;
+	CsError *error = try_once(change, change->must_return, &short_of_rows);
+
+	if (short_of_rows)
+		error = try_once(change, true, &short_of_rows);
+	return error;
+}
+
+/* In a subtransaction.  Returns the error that may be a row's, or of a lost race; throws any other. */
+static CsError *
+try_once(Change *change, bool returning, bool *short_of_rows)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	CsError *volatile error = NULL;
+	volatile uint64 processed = 0;
 
+	*short_of_rows = false;
+	if (returning && change->returned == NULL)
+	{
+		MemoryContextSwitchTo(change->run->context);
+		change->returned = cs_stage_create("returned", change->run->mappings, true);
+		MemoryContextSwitchTo(caller);
+	}
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		uint64 processed = change->returned ? cs_run_store(change->sql, change->returned)
-											: cs_run_execute(change->sql, NULL);
-
-		ReleaseCurrentSubTransaction();
-		change->applied += processed;
+		processed = returning ? cs_run_store(change->sql_returning, change->returned)
+							  : cs_run_execute(change->sql, NULL);
+		*short_of_rows =
+			change->kind == CHANGE_UPDATE && !returning && processed < (uint64) change->part->count;
+		if (*short_of_rows)
+			RollbackAndReleaseCurrentSubTransaction();
+		else
+			ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -213,9 +283,70 @@ try_statement(Change *change)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-	if (change->returned && error == NULL)
-		cs_run_note_written(change->run, change->returned);
+	if (error == NULL && !*short_of_rows)
+		note_result(change, processed, returning);
 	return error;
+}
+
+/* Counts, settles and remembers what a statement that went through has done. */
+static void
+note_result(Change *change, uint64 processed, bool returning)
+{
+	CsRun *run = change->run;
+
+	change->applied += processed;
+	/* No other session can make an insert come up short: it would have failed. */
+	if (change->kind == CHANGE_INSERT)
+		change->suppressed += change->part->count - (int64) processed;
+	if (change->kind == CHANGE_UPDATE && processed < (uint64) change->part->count)
+	{
+		change->settled = false;
+		settle_stage(run, change->returned);
+	}
+	else if (change->in_parts && change->kind != CHANGE_DELETE)
+		settle_stage(run, change->part);
+	if (!returning)
+		return;
+	if (change->kind != CHANGE_DELETE && cs_run_tracks(run))
+		cs_run_note_written(run, change->returned);
+	if (run->options->log_changes)
+		log_changes(change);
+}
+
+static void
+log_changes(Change *change)
+{
+	CsRun *run = change->run;
+	TupleTableSlot *slot = cs_stage_rewind(change->returned);
+	MemoryContext row_context =
+		AllocSetContextCreate(run->context, "censync change", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(row_context);
+
+	while (cs_stage_next(change->returned, slot))
+	{
+		CsRecordOutcome outcome = { 0 };
+		bool isnull;
+
+		outcome.record_number = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+		outcome.sync_key = cs_run_row_json(run, change->returned, slot, true);
+		outcome.operation = change->operation;
+		outcome.status = "succeeded";
+		cs_record_log_add(run->changes, &outcome);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(row_context);
+}
+
+/* The next diff leaves these rows out. */
+static void
+settle_stage(CsRun *run, CsStage *stage)
+{
+	TupleTableSlot *slot = cs_stage_rewind(stage);
+	bool isnull;
+
+	while (cs_stage_next(stage, slot))
+		cs_number_set_add(run->settled, DatumGetInt64(slot_getattr(slot, 1, &isnull)));
 }
 
 static void
@@ -228,10 +359,10 @@ blame_row(Change *change, MinimalTuple row, const CsError *error)
 
 	ExecStoreMinimalTuple(row, slot, false);
 	slot_getallattrs(slot);
-	if (change->rows_are_records)
+	if (change->kind != CHANGE_DELETE)
 	{
 		number = DatumGetInt64(slot->tts_values[0]);
-		cs_run_mark_unapplied(run, number);
+		cs_number_set_add(run->settled, number);
 	}
 	key = cs_run_row_json(run, change->part, slot, true);
 	cs_run_bad_record(run, change->operation, "rejected", number, key, error,
@@ -249,7 +380,7 @@ lost_a_race(Change *change, const CsError *error)
 {
 	if (error->code == ERRCODE_T_R_SERIALIZATION_FAILURE)
 		return true;
-	if (error->code != ERRCODE_UNIQUE_VIOLATION || strcmp(change->operation, "insert") != 0)
+	if (error->code != ERRCODE_UNIQUE_VIOLATION || change->kind != CHANGE_INSERT)
 		return false;
 	if (cs_run_execute(cs_sql_key_exists(change->run->mappings), NULL) > 0)
 		return true;
@@ -271,15 +402,4 @@ key_exists_by_now(Change *change)
 	SPI_execute_extended(cs_sql_key_exists(change->run->mappings), &options);
 	PopActiveSnapshot();
 	return SPI_processed > 0;
-}
-
-static void
-mark_left_over(CsRun *run, CsStage *set)
-{
-	TupleTableSlot *slot = cs_stage_rewind(set);
-	bool isnull;
-
-	run->counts.skipped += set->count;
-	while (cs_stage_next(set, slot))
-		cs_run_mark_unapplied(run, DatumGetInt64(slot_getattr(slot, 1, &isnull)));
 }

@@ -27,8 +27,8 @@ static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
 static void receiver_noop(DestReceiver *self);
 
 /*
- * Fills creates and updates.  Rows already known not to be applicable are left out, so that the diff
- * can be taken again after an apply and shows what is left to do.
+ * Fills creates and updates.  Settled records are left out, so that the diff can be taken again after an
+ * apply and shows what is left to do.
  */
 void
 cs_run_diff(CsRun *run)
@@ -80,7 +80,8 @@ receive_diff(TupleTableSlot *slot, DestReceiver *self)
 		return true;
 	}
 	slot_getallattrs(slot);
-	if (!cs_run_is_unapplied(run, DatumGetInt64(slot->tts_values[0])))
+	if (run->settled == NULL ||
+		!cs_number_set_has(run->settled, DatumGetInt64(slot->tts_values[0])))
 		cs_stage_put_raw(target, slot->tts_values, slot->tts_isnull);
 	return true;
 }

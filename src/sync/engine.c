@@ -121,10 +121,13 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	run.trigger = request->trigger;
 	run.started_at = GetCurrentTimestamp();
 	run.run_id = cs_run_log_open(sync, request->trigger, request->dry_run);
+	if (!request->dry_run)
+		cs_sync_refresh_names(sync);
 	if (request->durable)
 		SPI_commit();
 	MemoryContextSwitchTo(result);
 	run.records = cs_record_log_create();
+	run.changes = cs_record_log_create();
 	run.context = AllocSetContextCreate(result, "censync run", ALLOCSET_DEFAULT_SIZES);
 	error = try_run(&run, result);
 	MemoryContextDelete(run.context);
@@ -132,7 +135,8 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 		error = commit_run(error, result);
 	if (error)
 		close_failed(&run, error, request->durable);
-	tuplestore_end(run.records->store);
+	cs_record_log_destroy(run.records);
+	cs_record_log_destroy(run.changes);
 	if (error && cs_error_is_cancel(error->code))
 		cs_error_throw(error);
 	*failure = error;
@@ -360,5 +364,7 @@ static void
 write_log(const CsRun *run, const char *status, const CsError *error)
 {
 	cs_record_log_write(run->records, run->run_id);
+	if (error == NULL)
+		cs_record_log_write(run->changes, run->run_id);
 	cs_run_log_close(run->run_id, status, &run->counts, error);
 }

@@ -129,28 +129,6 @@ cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot, bo
 	return cs_decode_row_json(set, values, nulls, n);
 }
 
-bool
-cs_run_is_unapplied(const CsRun *run, int64 number)
-{
-	return run->unapplied && hash_search(run->unapplied, &number, HASH_FIND, NULL) != NULL;
-}
-
-void
-cs_run_mark_unapplied(CsRun *run, int64 number)
-{
-	if (run->unapplied == NULL)
-	{
-		HASHCTL ctl = { 0 };
-
-		ctl.keysize = sizeof(int64);
-		ctl.entrysize = sizeof(int64);
-		ctl.hcxt = run->context;
-		run->unapplied = hash_create("censync records not applied", 1024, &ctl,
-									 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
-	(void) hash_search(run->unapplied, &number, HASH_ENTER, NULL);
-}
-
 void
 cs_run_end_stages(CsRun *run)
 {

@@ -13,6 +13,7 @@
 #include "sync/decode.h"
 #include "sync/key_set.h"
 #include "sync/mapping.h"
+#include "sync/number_set.h"
 #include "sync/stage.h"
 #include "sync/sync_options.h"
 
@@ -51,7 +52,8 @@ typedef struct CsRun
 	CsStage *deletes;		/* rows to delete */
 	CsStage *written;		/* keys of the rows written so far; mirrors that track */
 	int64 rejected_deletes; /* of counts.rejected: these were no records */
-	struct HTAB *unapplied; /* record numbers of the delta that were not applied; NULL: none */
+	CsNumberSet *settled;	/* records that need no further look; NULL before the apply */
+	CsRecordLog *changes;	/* log_records = changes: what succeeded; the caller's as records is */
 } CsRun;
 
 /* steps of the run, in the order in which the engine takes them */
@@ -97,8 +99,5 @@ extern uint64 cs_run_store(const char *sql, CsStage *stage);
 /* The row in slot, of that stage, as JSON for the log. */
 extern char *cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot,
 							 bool key_only);
-
-extern bool cs_run_is_unapplied(const CsRun *run, int64 number);
-extern void cs_run_mark_unapplied(CsRun *run, int64 number);
 
 #endif /* CS_RUN_H */

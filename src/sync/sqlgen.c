@@ -192,12 +192,13 @@ cs_sql_update(const CsMappingSet *set)
 }
 
 char *
-cs_sql_returning_key(const CsMappingSet *set, const char *sql)
+cs_sql_returning_key(const CsMappingSet *set, const char *sql, bool with_number)
 {
 	StringInfoData returning;
 
 	initStringInfo(&returning);
-	appendStringInfo(&returning, "%s RETURNING 0::pg_catalog.int8", sql);
+	appendStringInfo(&returning, "%s RETURNING %s", sql,
+					 with_number ? "s.rn" : "0::pg_catalog.int8");
 	for (int k = 0; k < set->nkeys; k++)
 	{
 		appendStringInfoString(&returning, ", ");

@@ -36,8 +36,9 @@ extern char *cs_sql_insert(const CsMappingSet *set);
 extern char *cs_sql_update(const CsMappingSet *set);
 extern char *cs_sql_delete(const CsMappingSet *set);
 
-/* An insert or update that also tells the keys (0, k1..kn) of the rows that it has written. */
-extern char *cs_sql_returning_key(const CsMappingSet *set, const char *sql);
+/* One of these that also returns (number, k1..kn) of the rows that it has written; the number of the
+ * record is 0 but for updates. */
+extern char *cs_sql_returning_key(const CsMappingSet *set, const char *sql, bool with_number);
 
 /* part, destination -> one row if the destination has a row with the key of one in part. */
 extern char *cs_sql_key_exists(const CsMappingSet *set);
