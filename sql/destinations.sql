@@ -232,10 +232,10 @@ INSERT INTO constrained_source (id, name, country, capital, qty, email, during) 
   (30, 'n', NULL, 'XX', 1, 'c', NULL), (40, 'n', 'FR', NULL, 0, 'd', NULL), (50, 'n', NULL, NULL, NULL, 'a', NULL), (60, NULL, NULL, NULL, NULL, NULL, NULL), (70, 'n', NULL, NULL, NULL, NULL, '[1,5)'),
   (80, 'n', NULL, NULL, NULL, NULL, '[90,91)'), (90, 'n', 'FR', 'DE', 9, 'z', '[2,3)');
 INSERT INTO constrained_source SELECT 100, NULL, NULL, NULL, NULL, 'n', NULL, string_agg(md5(i::text), '') FROM generate_series(1, 500) i;
-SELECT * FROM sync('constrained', 'TABLE constrained_source', options => '{"max_rejected": 0.8}');
+SELECT * FROM sync('constrained', 'SELECT * FROM constrained_source ORDER BY id', options => '{"max_rejected": 0.8}');
 SELECT * FROM bad;
 SELECT * FROM constrained ORDER BY id;
--- By update; a swap of unique values is refused, a value set free by another update is not.
+-- By update; a unique value that another update sets free is free.
 UPDATE constrained_source SET country = 'YY', big = NULL WHERE id = 10;
 UPDATE constrained_source SET email = 'a' WHERE id = 90;
 DELETE FROM constrained_source WHERE id NOT IN (10, 90);
@@ -243,6 +243,12 @@ SELECT go('constrained') FROM censync_alter_sync('constrained', options => '{"ma
 SELECT * FROM bad;
 UPDATE constrained_source SET country = 'FR', email = 'new' WHERE id = 10;
 SELECT go('constrained'), go('constrained');
+-- Whichever of the two goes first; a swap can't be had.
+UPDATE constrained_source SET email = CASE id WHEN 10 THEN 'a' ELSE 'free' END;
+SELECT go('constrained'), go('constrained');
+UPDATE constrained_source SET email = CASE id WHEN 10 THEN 'free' ELSE 'a' END;
+SELECT go('constrained');
+SELECT * FROM bad;
 SELECT id, country, email FROM constrained ORDER BY id;
 -- Deferred work of the transaction around a run is done first: what is wrong with it fails the run and stays deferred.
 BEGIN;
@@ -351,7 +357,7 @@ ALTER TABLE ranged ATTACH PARTITION ranged_2026 FOR VALUES FROM ('2026-01-01') T
 CREATE TABLE ranged_2026_1 PARTITION OF ranged_2026 FOR VALUES IN (1, 2);
 CREATE TABLE ranged_2026_rest PARTITION OF ranged_2026 DEFAULT;
 CREATE TABLE ranged_source AS SELECT '2025-12-30'::date + i AS day, i AS id, 'v' AS v FROM generate_series(1, 4) i UNION ALL SELECT '2030-01-01', 9, 'v';
-SELECT * FROM sync('ranged', 'TABLE ranged_source', 'mirror', options => '{"max_deletes": 1}');
+SELECT * FROM sync('ranged', 'SELECT * FROM ranged_source ORDER BY id', 'mirror', options => '{"max_deletes": 1}');
 SELECT * FROM bad;
 SELECT tableoid::regclass, * FROM ranged ORDER BY id;
 UPDATE ranged_source SET v = 'w' WHERE id IN (1, 3);
@@ -361,7 +367,7 @@ UPDATE ranged_source SET day = '2025-06-01' WHERE id = 4;
 SELECT go('ranged'), go('ranged');
 SELECT tableoid::regclass, * FROM ranged ORDER BY id;
 -- A partition as destination.
-SELECT * FROM sync('ranged_2025', 'TABLE ranged_source', options => '{"max_rejected": 1}');
+SELECT * FROM sync('ranged_2025', 'SELECT * FROM ranged_source ORDER BY id', options => '{"max_rejected": 1}');
 SELECT * FROM bad;
 CREATE TABLE listed (name citext COLLATE "C" PRIMARY KEY, v int) PARTITION BY LIST (name);
 CREATE TABLE listed_a PARTITION OF listed FOR VALUES IN ('a', 'b');
@@ -391,9 +397,9 @@ CREATE TEMP TABLE temporary (id int PRIMARY KEY, v text) ON COMMIT PRESERVE ROWS
 SELECT go('temporary'), go('temporary') FROM censync_create_sync('temporary', 'temporary', 'mirror', query => 'SELECT 1 AS id, ''a'' AS v');
 SELECT * FROM temporary;
 DROP TABLE temporary;
-SELECT go('temporary');
+SELECT regexp_replace(go('temporary'), 'pg_temp_\d+', 'pg_temp_n') AS go;
 SELECT censync_drop_sync('temporary');
--- Its rows can be a source as well.
+-- One can be a source as well.
 CREATE TEMP TABLE incoming AS SELECT i AS id, 'v' || i AS v FROM generate_series(1, 3) i;
 SELECT go('unlogged') FROM censync_alter_sync('unlogged', object => 'incoming', query => '');
 
@@ -405,11 +411,11 @@ BEGIN
 END $$;
 ALTER TABLE wide_300 DROP c7, DROP c320;
 CREATE TABLE wide_300_source (LIKE wide_300);
-INSERT INTO wide_300_source (id, c1, c2, c3, c319) SELECT i, 'a' || i, i * 1.50, '{"a": [1]}', i * 0.10 FROM generate_series(1, 200) i;
+INSERT INTO wide_300_source (id, c1, c2, c3, c314) SELECT i, 'a' || i, i * 1.50, '{"a": [1]}', i * 0.10 FROM generate_series(1, 200) i;
 SELECT * FROM sync('wide_300', 'TABLE wide_300_source', 'mirror');
 UPDATE wide_300_source SET c318 = c318 WHERE id = 1;
 UPDATE wide_300_source SET c1 = 'b' WHERE id < 4;
-UPDATE wide_300_source SET c319 = c319 * 1.00 WHERE id = 5;
+UPDATE wide_300_source SET c314 = c314 * 1.00 WHERE id = 5;
 DELETE FROM wide_300_source WHERE id > 190;
 SELECT go('wide_300'), go('wide_300');
 SELECT count(*) = 190 AS same FROM wide_300 d JOIN wide_300_source s ON s *= d;

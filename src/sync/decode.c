@@ -14,6 +14,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
@@ -345,16 +346,23 @@ record_error(const CsRecord *record)
 	return error;
 }
 
+/* Dates and times as JSON has them everywhere, whatever DateStyle says. */
 static void
 append_json_value(StringInfo json, Oid type, Datum value)
 {
+	Oid base = getBaseType(type);
 	Oid output;
 	bool is_varlena;
 	char *text;
 
-	getTypeOutputInfo(type, &output, &is_varlena);
-	text = OidOutputFunctionCall(output, value);
-	switch (getBaseType(type))
+	if (base == DATEOID || base == TIMESTAMPOID || base == TIMESTAMPTZOID)
+		text = JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, base, NULL);
+	else
+	{
+		getTypeOutputInfo(type, &output, &is_varlena);
+		text = OidOutputFunctionCall(output, value);
+	}
+	switch (base)
 	{
 		case BOOLOID:
 			appendStringInfoString(json, text[0] == 't' ? "true" : "false");

@@ -44,6 +44,7 @@ my @held = (
 put_documents();
 create_server($node, 'src', $http, stall_timeout => 2, max_response_size => '1MB',
 	mapping => { token => $secret });
+create_server($node, 'patient', $http);
 create_server($node, 'src_close', $http, end_of_body => 'close');
 create_server($node, 'src_far', $http, url => 'http://192.0.2.1/');
 create_server($node, 'src_name', $http, url => 'http://metadata.example.com/');
@@ -523,9 +524,9 @@ sub start_held_run
 {
 	my ($how, $behavior, $object) = @_;
 	my $name = 'held';
-	my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . " application_name=$name" ],
-		'<', \"\\set VERBOSITY verbose\n$how('$behavior');\n", '>', \my $out, '2>', \my $err,
-		IPC::Run::timeout(60));
+	my $session = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-c', "$how('$behavior')",
+			'-d', $node->connstr('postgres') . " application_name=$name" ],
+		'<', '/dev/null', '>', \my $out, '2>', \my $err, IPC::Run::timeout(60));
 	my $gate = $object =~ /hold_at/ ? 'page' : 'gate';
 	ok($http->wait_state(sub { $_->{waiting}{$gate} }, 20), "$how, $behavior: the source was asked");
 	return { session => $session, err => \$err, out => \$out, pid => backend_pid($node, $name) };
@@ -550,7 +551,7 @@ sub test_cancel
 				my $title = "$how, canceled $when";
 				prepare($behavior);
 				my $state = state_of($behavior);
-				point_at($behavior, $object, options => $options);
+				point_at($behavior, $object, options => $options, server => 'patient');
 				my $held = start_held_run($how, $behavior, $object);
 				my $start = time;
 				sql("SELECT pg_cancel_backend($held->{pid})");
@@ -579,7 +580,7 @@ sub test_terminate
 			my $title = "terminated $when";
 			prepare($behavior);
 			my $state = state_of($behavior);
-			point_at($behavior, $object, options => $options);
+			point_at($behavior, $object, options => $options, server => 'patient');
 			my $held = start_held_run('CALL censync_sync', $behavior, $object);
 			is(sql("SELECT status FROM censync.runs ORDER BY run_id DESC LIMIT 1"), 'running',
 				"$title, $behavior: the run is seen while it goes on");
@@ -602,7 +603,7 @@ sub test_terminate
 	# Within a transaction the run is gone with it: nothing stays behind, no lock either.
 	prepare('upsert');
 	my $state = state_of('upsert');
-	point_at('upsert', $held[0][1]);
+	point_at('upsert', $held[0][1], server => 'patient');
 	my $held = start_held_run('SELECT FROM censync_run', 'upsert', $held[0][1]);
 	sql("SELECT pg_terminate_backend($held->{pid}, 10000)");
 	finish($held);
@@ -622,7 +623,7 @@ sub test_kill
 			my $title = "$how, killed, $behavior";
 			prepare($behavior);
 			my $state = state_of($behavior);
-			point_at($behavior, $held[1][1], options => $held[1][2]);
+			point_at($behavior, $held[1][1], options => $held[1][2], server => 'patient');
 			sql('CHECKPOINT');
 			my $held = start_held_run($how, $behavior, $held[1][1]);
 			my $started = sql('SELECT pg_postmaster_start_time()');
