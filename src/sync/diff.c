@@ -23,8 +23,6 @@ typedef struct DiffReceiver
 
 static bool destination_is_empty(CsRun *run);
 static bool receive_diff(TupleTableSlot *slot, DestReceiver *self);
-static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
-static void receiver_noop(DestReceiver *self);
 
 /*
  * Fills creates and updates.  Settled records are left out, so that the diff can be taken again after an
@@ -33,11 +31,7 @@ static void receiver_noop(DestReceiver *self);
 void
 cs_run_diff(CsRun *run)
 {
-	DiffReceiver receiver = { { receive_diff, receiver_startup, receiver_noop, receiver_noop,
-								DestNone },
-							  run,
-							  run->mappings->count + 2,
-							  0 };
+	DiffReceiver receiver = { .run = run, .op_column = run->mappings->count + 2 };
 
 	if (run->updates == NULL)
 	{
@@ -53,6 +47,7 @@ cs_run_diff(CsRun *run)
 		run->creates = cs_stage_create("part", run->mappings, false);
 	cs_stage_clear(run->creates);
 	cs_stage_clear(run->updates);
+	cs_run_receiver_init(&receiver.base, receive_diff);
 	cs_stage_register(run->stage);
 	cs_run_execute(cs_sql_diff(run->mappings, run->sync->behavior), &receiver.base);
 	cs_stage_unregister(run->stage);
@@ -84,15 +79,4 @@ receive_diff(TupleTableSlot *slot, DestReceiver *self)
 		!cs_number_set_has(run->settled, DatumGetInt64(slot->tts_values[0])))
 		cs_stage_put_raw(target, slot->tts_values, slot->tts_isnull);
 	return true;
-}
-
-static void
-receiver_startup(DestReceiver *self pg_attribute_unused(), int operation pg_attribute_unused(),
-				 TupleDesc desc pg_attribute_unused())
-{
-}
-
-static void
-receiver_noop(DestReceiver *self pg_attribute_unused())
-{
 }

@@ -99,13 +99,23 @@ cs_run_execute(const char *sql, DestReceiver *dest)
 	return SPI_processed;
 }
 
+void
+cs_run_receiver_init(DestReceiver *receiver,
+					 bool (*receive)(TupleTableSlot *slot, DestReceiver *self))
+{
+	receiver->receiveSlot = receive;
+	receiver->rStartup = receiver_startup;
+	receiver->rShutdown = receiver_noop;
+	receiver->rDestroy = receiver_noop;
+	receiver->mydest = DestNone;
+}
+
 uint64
 cs_run_store(const char *sql, CsStage *stage)
 {
-	StageReceiver receiver = {
-		{ receive_into_stage, receiver_startup, receiver_noop, receiver_noop, DestNone }, stage
-	};
+	StageReceiver receiver = { .stage = stage };
 
+	cs_run_receiver_init(&receiver.base, receive_into_stage);
 	cs_stage_clear(stage);
 	return cs_run_execute(sql, &receiver.base);
 }

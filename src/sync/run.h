@@ -93,6 +93,10 @@ extern void cs_run_check_deadline(const CsRun *run);
 /* Executes a statement of sqlgen over registered stages as the current role; dest may be NULL. */
 extern uint64 cs_run_execute(const char *sql, DestReceiver *dest);
 
+/* Makes a receiver for the rows of cs_run_execute that needs nothing at start and end. */
+extern void cs_run_receiver_init(DestReceiver *receiver,
+								 bool (*receive)(TupleTableSlot *slot, DestReceiver *self));
+
 /* Executes a statement and stores its rows in a stage, which is cleared first. */
 extern uint64 cs_run_store(const char *sql, CsStage *stage);
 
