@@ -222,6 +222,20 @@ CREATE TRIGGER others AFTER INSERT OR UPDATE ON busy FOR EACH ROW EXECUTE FUNCTI
 SELECT * FROM sync('busy', 'SELECT i AS id, ''a'' AS name FROM generate_series(1, 3) i');
 SELECT * FROM busy ORDER BY id;
 
+-- A deferred constraint trigger speaks at its row, not at the end of the transaction.
+CREATE TABLE late (id int PRIMARY KEY, n int);
+CREATE FUNCTION late_check() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.n % 10 = 0 THEN RAISE EXCEPTION '% is round', NEW.n USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME; END IF;
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER no_round AFTER INSERT OR UPDATE ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late_check();
+SELECT * FROM sync('late', 'SELECT i AS id, i + 7 AS n FROM generate_series(1, 25) i');
+SELECT * FROM bad;
+SELECT go('late'), go('late') FROM censync_alter_sync('late', query => 'SELECT i AS id, i + 8 AS n FROM generate_series(1, 2) i');
+SELECT * FROM bad;
+SELECT * FROM late WHERE id < 4;
+
 -- Foreign keys, checks, other keys: each row by its own constraint.
 CREATE TABLE countries (code text PRIMARY KEY);
 INSERT INTO countries VALUES ('DE'), ('FR');

@@ -2,6 +2,9 @@
 -- its text form, into a column and into an array, as a sync key, and under the settings of any session.
 -- The database's encoding has to be UTF8.
 SET client_min_messages = error;
+-- The other styles write time zones as abbreviations, not all of which can be read back.
+SET datestyle = 'ISO, DMY';
+SET timezone = 'America/St_Johns';
 CREATE SCHEMA types;
 SET search_path = types, public;
 \pset format unaligned
@@ -166,7 +169,7 @@ SET array_nulls = off; SET xmloption = document; SET xmlbinary = hex; SET defaul
 SELECT censync_create_sync('dated', 'dated', 'upsert', query => $$SELECT 1 AS id, '02/01/2026' AS d, '02/01/2026 00:00' AS ts, '-1-2 +3 -4:00:00' AS i, 0.1::float8 + 0.2 AS f,
   '\x00ff'::bytea AS b, 1234.5::money AS m, '{NULL,a}'::text AS a, '<!DOCTYPE a><a/>'::text AS x, to_tsvector('running') AS w, now()::date = current_date AS day$$) > 0 AS defined;
 SELECT go('dated');
-RESET datestyle; RESET intervalstyle; RESET timezone; RESET bytea_output; RESET extra_float_digits; RESET array_nulls; RESET xmloption; RESET xmlbinary;
+RESET intervalstyle; RESET bytea_output; RESET extra_float_digits; RESET array_nulls; RESET xmloption; RESET xmlbinary;
 SET default_text_search_config = 'simple'; SET datestyle = 'ISO, MDY'; SET timezone = 'UTC'; SET intervalstyle = 'iso_8601'; SET extra_float_digits = -3;
 SELECT go('dated');
 SHOW datestyle;

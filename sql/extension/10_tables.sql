@@ -74,9 +74,10 @@ COMMENT ON TABLE censync.record_log IS 'invalid and rejected records; read censy
 
 CREATE TABLE censync.mirror_memory (
     sync_id bigint NOT NULL,
-    key text[] NOT NULL,
-    PRIMARY KEY (sync_id, key)
+    key text[] NOT NULL
 );
+-- By hash: a key may be longer than what fits into an index.
+CREATE INDEX mirror_memory_key_idx ON censync.mirror_memory (sync_id, pg_catalog.hash_array_extended(key, 0));
 COMMENT ON TABLE censync.mirror_memory IS 'the keys that each mirror has written, and may therefore delete';
 
 REVOKE ALL ON censync.sync_definition, censync.run_log, censync.record_log, censync.mirror_memory FROM PUBLIC;

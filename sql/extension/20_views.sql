@@ -3,7 +3,7 @@
 CREATE FUNCTION censync.home() RETURNS text
     LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'censync_home';
 REVOKE ALL ON FUNCTION censync.home() FROM PUBLIC;
-COMMENT ON FUNCTION censync.home() IS 'identifies this database among all: the cluster''s system identifier and the database''s OID';
+COMMENT ON FUNCTION censync.home() IS 'identifies this installation among all: the cluster''s system identifier, the OIDs of database and extension';
 
 CREATE FUNCTION censync.is_running(sync_id bigint) RETURNS boolean
     LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_is_running';

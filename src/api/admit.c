@@ -15,6 +15,7 @@ PG_FUNCTION_INFO_V1(censync_admit);
 /* What each level adds to the one before it.  %s is the schema of the routines. */
 static const char *const viewer_grants[] = {
 	"USAGE ON SCHEMA censync",
+	"USAGE ON SCHEMA %s",
 	"SELECT ON censync.syncs, censync.runs, censync.records",
 	"EXECUTE ON FUNCTION censync.home(), censync.is_running(bigint)",
 	"EXECUTE ON FUNCTION %s.censync_objects(name)",

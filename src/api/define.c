@@ -88,7 +88,9 @@ censync_alter_sync(PG_FUNCTION_ARGS)
 	}
 	cs_sync_bring_home(sync);
 	take_arguments(sync, fcinfo);
-	sync->settings = cs_sync_current_settings();
+	/* Names in what is left as it was still mean what they meant. */
+	if (!PG_ARGISNULL(ARG_QUERY) || !PG_ARGISNULL(ARG_OBJECT) || !PG_ARGISNULL(ARG_MAPPINGS))
+		sync->settings = cs_sync_current_settings();
 	settle_key(sync);
 	cs_engine_validate(sync);
 	if (sync->destination != old_destination || !PG_ARGISNULL(ARG_SYNC_KEY))
@@ -104,7 +106,11 @@ censync_alter_sync(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 censync_drop_sync(PG_FUNCTION_ARGS)
 {
-	CsSync *sync = load_owned(fcinfo);
+	CsSync *sync = cs_sync_load(text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME)));
+
+	/* What belongs to nobody any more, a superuser may still remove. */
+	if (OidIsValid(sync->owner) || !superuser())
+		cs_sync_check_access(sync);
 
 	require_idle(sync);
 	cs_sync_delete(sync);

@@ -31,6 +31,7 @@ censync_preview(PG_FUNCTION_ARGS)
 {
 	CsReadSpec spec = { 0 };
 	int limit = PG_ARGISNULL(3) ? 10 : PG_GETARG_INT32(3);
+	MemoryContext old;
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "censync preview", ALLOCSET_DEFAULT_SIZES);
 
@@ -49,8 +50,9 @@ censync_preview(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("limit must not be negative")));
 	SPI_connect();
-	MemoryContextSwitchTo(context);
+	old = MemoryContextSwitchTo(context);
 	preview(&spec, limit, (ReturnSetInfo *) fcinfo->resultinfo);
+	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	SPI_finish();
 	return (Datum) 0;

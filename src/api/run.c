@@ -24,7 +24,7 @@ static void return_run(int64 run_id, ReturnSetInfo *rsinfo);
 PGDLLEXPORT Datum
 censync_run(PG_FUNCTION_ARGS)
 {
-	CsRunRequest request = { "manual", false, -1, false };
+	CsRunRequest request = { .trigger = "manual", .limit = -1 };
 	List *names;
 	ListCell *lc;
 
@@ -39,6 +39,7 @@ censync_run(PG_FUNCTION_ARGS)
 	}
 	names =
 		PG_ARGISNULL(0) ? cs_sync_list_active() : list_make1(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	request.pass_over_running = PG_ARGISNULL(0);
 	foreach (lc, names)
 		run_and_return(lfirst(lc), &request, (ReturnSetInfo *) fcinfo->resultinfo);
 	return (Datum) 0;
@@ -48,7 +49,7 @@ censync_run(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 censync_sync(PG_FUNCTION_ARGS)
 {
-	CsRunRequest request = { "manual", false, -1, true };
+	CsRunRequest request = { .trigger = "manual", .limit = -1, .durable = true };
 	CsError *failure = NULL;
 
 	if (PG_ARGISNULL(0))
@@ -62,9 +63,10 @@ censync_sync(PG_FUNCTION_ARGS)
 								"transaction.")));
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	cs_engine_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), &request, &failure);
-	SPI_finish();
+	/* The failure lives in SPI's memory. */
 	if (failure)
 		cs_error_throw(failure);
+	SPI_finish();
 	PG_RETURN_VOID();
 }
 
@@ -78,7 +80,8 @@ run_and_return(const char *name, const CsRunRequest *request, ReturnSetInfo *rsi
 	SPI_connect();
 	run_id = cs_engine_run(name, request, &failure);
 	SPI_finish();
-	return_run(run_id, rsinfo);
+	if (run_id != 0)
+		return_run(run_id, rsinfo);
 }
 
 static void

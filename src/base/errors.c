@@ -26,6 +26,20 @@ cs_error_catch(MemoryContext context)
 	return error;
 }
 
+CsError *
+cs_error_copy(const CsError *error)
+{
+	CsError *copy = palloc(sizeof(CsError));
+
+	*copy = *error;
+	copy->message = error->message ? pstrdup(error->message) : NULL;
+	copy->detail = error->detail ? pstrdup(error->detail) : NULL;
+	copy->hint = error->hint ? pstrdup(error->hint) : NULL;
+	copy->column = error->column ? pstrdup(error->column) : NULL;
+	copy->constraint = error->constraint ? pstrdup(error->constraint) : NULL;
+	return copy;
+}
+
 void
 cs_error_throw(const CsError *error)
 {
@@ -80,8 +94,7 @@ cs_error_is_of_value(int code)
 bool
 cs_error_is_cancel(int code)
 {
-	return code == ERRCODE_QUERY_CANCELED ||
-		   ERRCODE_TO_CATEGORY(code) == MAKE_SQLSTATE('5', '7', '0', '0', '0');
+	return code == ERRCODE_QUERY_CANCELED;
 }
 
 /* RAISE ... USING ERRCODE may give any code: those that neither the standard nor the server uses. */

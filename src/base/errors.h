@@ -19,6 +19,9 @@ typedef struct CsError
  * still has to roll back the subtransaction that surrounds the PG_TRY. */
 extern CsError *cs_error_catch(MemoryContext context);
 
+/* A copy in CurrentMemoryContext. */
+extern CsError *cs_error_copy(const CsError *error);
+
 /* Throws it again, at ERROR, as it was. */
 extern void cs_error_throw(const CsError *error) pg_attribute_noreturn();
 
@@ -33,7 +36,7 @@ extern bool cs_error_is_of_row(int code);
  * types whose values they are, are of the record too. */
 extern bool cs_error_is_of_value(int code);
 
-/* A cancel, a timeout of a statement, a shutdown: never to be swallowed. */
+/* A cancel, or a timeout of a statement: never to be swallowed. */
 extern bool cs_error_is_cancel(int code);
 
 #endif /* CS_ERRORS_H */

@@ -13,6 +13,7 @@
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -30,9 +31,9 @@ static const char *const behavior_names[] = { "update", "upsert", "append", "mir
 
 /* What a session can set that changes how text turns into values or names into objects. */
 static const char *const captured_settings[] = {
-	"search_path",	"DateStyle",	"IntervalStyle", "TimeZone",  "xmloption",
-	"array_nulls",	"bytea_output", "default_text_search_config", "extra_float_digits",
-	"lc_monetary",	"xmlbinary"
+	"search_path",		  "DateStyle",	 "IntervalStyle", "TimeZone",
+	"xmloption",		  "array_nulls", "bytea_output",  "default_text_search_config",
+	"extra_float_digits", "lc_monetary", "xmlbinary"
 };
 
 #define SELECT_SYNC                                                                                \
@@ -97,11 +98,12 @@ cs_sync_list_active(void)
 	cs_catalog_begin(&access);
 	cs_args_add_text(&args, cs_home());
 	cs_args_add(&args, OIDOID, ObjectIdGetDatum(caller), false);
-	cs_catalog_execute("SELECT name, owner_name, EXISTS (SELECT FROM pg_roles WHERE oid = owner_oid) "
-					   "FROM censync.sync_definition "
-					   "WHERE NOT paused AND home = $1 AND pg_has_role($2, owner_oid, 'USAGE') "
-					   "ORDER BY sync_id",
-					   &args);
+	cs_catalog_execute(
+		"SELECT name, owner_name, EXISTS (SELECT FROM pg_roles WHERE oid = owner_oid) "
+		"FROM censync.sync_definition "
+		"WHERE NOT paused AND home = $1 AND pg_has_role($2, owner_oid, 'USAGE') "
+		"ORDER BY sync_id",
+		&args);
 	MemoryContextSwitchTo(access.caller);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -111,11 +113,10 @@ cs_sync_list_active(void)
 		if (DatumGetBool(cs_catalog_datum(i, 3, &isnull)))
 			names = lappend(names, name);
 		else
-			ereport(WARNING,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("sync \"%s\" is left out: its owner \"%s\" does not exist", name,
-							cs_catalog_text(&access, i, 2)),
-					 errhint("Drop the sync, and let another role define it anew.")));
+			ereport(WARNING, (errcode(ERRCODE_UNDEFINED_OBJECT),
+							  errmsg("sync \"%s\" is left out: its owner \"%s\" does not exist",
+									 name, cs_catalog_text(&access, i, 2)),
+							  errhint("Drop the sync, and let another role define it anew.")));
 	}
 	cs_catalog_end(&access);
 	return names;
@@ -125,13 +126,10 @@ void
 cs_sync_check_access(const CsSync *sync)
 {
 	if (!OidIsValid(sync->owner))
-	{
-		if (superuser())
-			return;
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("owner \"%s\" of sync \"%s\" does not exist", sync->owner_name,
-							   sync->name)));
-	}
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("owner \"%s\" of sync \"%s\" does not exist", sync->owner_name, sync->name),
+				 errhint("A superuser can drop the sync; another role can define it anew.")));
 	if (!has_privs_of_role(GetUserId(), sync->owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of sync \"%s\"", sync->name)));
@@ -305,7 +303,8 @@ cs_sync_apply_settings(const CsSync *sync)
 char *
 cs_home(void)
 {
-	return psprintf(UINT64_FORMAT "/%u", GetSystemIdentifier(), MyDatabaseId);
+	return psprintf(UINT64_FORMAT "/%u/%u", GetSystemIdentifier(), MyDatabaseId,
+					get_extension_oid("censync", false));
 }
 
 static CsSync *

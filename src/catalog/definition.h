@@ -77,7 +77,7 @@ extern List *cs_sync_current_settings(void);
 /* Puts a definition's settings in force until the surrounding cs_user_restore, search_path included. */
 extern void cs_sync_apply_settings(const CsSync *sync);
 
-/* This database among all: "system identifier/database OID". */
+/* This installation among all: "system identifier/database OID/extension OID". */
 extern char *cs_home(void);
 
 #endif /* CS_DEFINITION_H */

@@ -7,6 +7,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "utils/memutils.h"
 
 #include "catalog/locks.h"
 
@@ -16,6 +17,17 @@
 
 PG_FUNCTION_INFO_V1(censync_is_running);
 
+/* Runs of this backend, the innermost first: the lock manager lets a session lock twice. */
+typedef struct RunningHere
+{
+	int64 sync_id;
+	struct RunningHere *outer;
+} RunningHere;
+
+static RunningHere *running_here = NULL;
+
+static void push_running(int64 sync_id);
+static void pop_running(int64 sync_id);
 static void set_run_tag(LOCKTAG *tag, int64 sync_id);
 
 /* SQL: censync.is_running(sync_id) */
@@ -38,17 +50,37 @@ cs_run_lock(int64 sync_id, bool for_session)
 {
 	LOCKTAG tag;
 
+	for (RunningHere *run = running_here; run; run = run->outer)
+		if (run->sync_id == sync_id)
+			return false;
 	set_run_tag(&tag, sync_id);
-	return LockAcquire(&tag, ExclusiveLock, for_session, true) != LOCKACQUIRE_NOT_AVAIL;
+	if (LockAcquire(&tag, ExclusiveLock, for_session, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	push_running(sync_id);
+	return true;
 }
 
 void
-cs_run_unlock(int64 sync_id)
+cs_run_lock_again(int64 sync_id)
 {
 	LOCKTAG tag;
 
 	set_run_tag(&tag, sync_id);
-	LockRelease(&tag, ExclusiveLock, true);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("another session has begun to run this sync")));
+}
+
+void
+cs_run_unlock(int64 sync_id, bool for_session)
+{
+	LOCKTAG tag;
+
+	pop_running(sync_id);
+	set_run_tag(&tag, sync_id);
+	/* User code may have called pg_advisory_unlock_all. */
+	if (for_session && LockHeldByMe(&tag, ExclusiveLock))
+		LockRelease(&tag, ExclusiveLock, true);
 }
 
 void
@@ -58,6 +90,31 @@ cs_apply_lock(Oid relid)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, relid, CS_LOCK_CLASS_APPLY);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+static void
+push_running(int64 sync_id)
+{
+	RunningHere *run = MemoryContextAlloc(TopMemoryContext, sizeof(RunningHere));
+
+	run->sync_id = sync_id;
+	run->outer = running_here;
+	running_here = run;
+}
+
+static void
+pop_running(int64 sync_id)
+{
+	while (running_here)
+	{
+		RunningHere *run = running_here;
+		bool found = run->sync_id == sync_id;
+
+		running_here = run->outer;
+		pfree(run);
+		if (found)
+			break;
+	}
 }
 
 static void

@@ -5,7 +5,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include <limits.h>
+
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -20,7 +23,12 @@
 /* Memory before the waiting outcomes go to disk, in kB. */
 #define RECORD_LOG_WORK_MEM 4096
 
+/* Bytes of a record that are logged whole, and what is kept of a larger one. */
+#define MAX_PAYLOAD (1024 * 1024)
+#define KEPT_OF_PAYLOAD 8192
+
 static void end_store(void *store);
+static const char *bounded(const char *payload);
 static Datum safe_jsonb(const char *json);
 
 int64
@@ -147,7 +155,7 @@ cs_record_log_add(CsRecordLog *log, const CsRecordOutcome *outcome)
 	SET_TEXT(4, texts[0]);
 	SET_TEXT(5, texts[1]);
 	if (outcome->payload)
-		SET(6, safe_jsonb(outcome->payload));
+		SET(6, safe_jsonb(bounded(outcome->payload)));
 	SET_TEXT(7, error ? error->column : NULL);
 	SET_TEXT(8, error ? error->constraint : NULL);
 #undef SET
@@ -185,6 +193,24 @@ static void
 end_store(void *store)
 {
 	tuplestore_end(store);
+}
+
+/* The payload, or the beginning of one that is too large to keep. */
+static const char *
+bounded(const char *payload)
+{
+	size_t len = strlen(payload);
+	StringInfoData json;
+	char *start;
+
+	if (len <= MAX_PAYLOAD)
+		return payload;
+	start = pnstrdup(payload, pg_mbcliplen(payload, (int) Min(len, INT_MAX), KEPT_OF_PAYLOAD));
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"payload_bytes\": %zu, \"payload_begins\": ", len);
+	escape_json(&json, start);
+	appendStringInfoChar(&json, '}');
+	return json.data;
 }
 
 /* Text that may or may not be JSON that jsonb can hold, as jsonb; what it can't hold becomes a string. */

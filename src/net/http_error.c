@@ -274,7 +274,8 @@ status_hint(CsHttp *http, int status)
 			return "Check what the credentials in the user mapping give access to.";
 		case 404:
 		case 410:
-			return "Check the server's URL and the object.";
+			return http->authenticates ? "Check the option \"token_url\" of the user mapping."
+									   : "Check the server's URL and the object.";
 		case 429:
 			return retry_after
 					   ? psprintf("The server asks to wait: Retry-After is \"%s\", "

@@ -4,7 +4,7 @@
  *
  * A server that echoes a request echoes its credentials too, in whatever
  * encoding the request had them.  So the text is compared with each secret
- * while its percent and JSON escapes are undone; base64 is compared as text,
+ * while its percent and JSON escapes are undone, JSON within JSON included; base64 is compared as text,
  * at each of the three offsets a secret can have inside an encoded "user:secret".
  */
 #include "postgres.h"
@@ -18,6 +18,9 @@
 #define MIN_SECRET 4
 
 #define MASK "***"
+
+/* What JSON in JSON in JSON, four times over, makes of two backslashes. */
+#define MAX_BACKSLASHES 64
 
 typedef struct Patterns
 {
@@ -33,6 +36,7 @@ static size_t longest_match(const Patterns *patterns, const char *text, const ch
 							bool mask_tail);
 static size_t match(const char *text, const char *end, const char *pattern, bool mask_tail);
 static size_t match_decoded(const char *text, const char *end, const char *pattern, bool mask_tail);
+static const char *last_backslash(const char *text, const char *end);
 static size_t decode(const char *text, const char *end, char decoded[5]);
 static size_t decode_unicode(const char *text, const char *end, char decoded[5]);
 static int hex_number(const char *text, const char *end, int digits);
@@ -174,13 +178,28 @@ match_decoded(const char *text, const char *end, const char *pattern, bool mask_
 	while (*p != '\0')
 	{
 		char decoded[5] = { 0 };
-		size_t used = text < end ? decode(text, end, decoded) : 0;
-		size_t len = strlen(decoded);
+		bool escaped = text < end && *text == '\\';
+		size_t used;
+		size_t len;
 
+		if (escaped)
+		{
+			text = last_backslash(text, end);
+			p += strspn(p, "\\");
+			if (*p == '\0')
+				return text + 1 - start;
+		}
+		used = text < end ? decode(text, end, decoded) : 0;
+		len = strlen(decoded);
 		if (used > 0 && len > 0 && strncmp(p, decoded, len) == 0)
 		{
 			text += used;
 			p += len;
+		}
+		else if (escaped && end - text > 1 && text[1] == *p)
+		{
+			text += 2;
+			p++;
 		}
 		else if (text < end && *text == *p)
 		{
@@ -193,6 +212,18 @@ match_decoded(const char *text, const char *end, const char *pattern, bool mask_
 			return 0;
 	}
 	return text - start;
+}
+
+/* Text that was put into JSON more than once has more backslashes than its secret, so their number is
+ * not compared.  Returns where the last one of a run is, as far as that may matter. */
+static const char *
+last_backslash(const char *text, const char *end)
+{
+	const char *last = text;
+
+	while (last + 1 < end && last[1] == '\\' && last - text < MAX_BACKSLASHES)
+		last++;
+	return last;
 }
 
 /* What an escape at text stands for, NUL-terminated; returns its length, 0 if there is none. */

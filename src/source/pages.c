@@ -194,16 +194,16 @@ skip_link_parameters(const char *p, bool *is_next)
 static bool
 relation_has_next(const char *value)
 {
-	const char *stop = "\"";
+	bool quoted = *value == '"';
+	const char *end = value + quoted;
 
-	if (*value == '"')
-		value++;
-	else
-		stop = ";, \t";
-	while (*value && strchr(stop, *value) == NULL)
+	value = end;
+	end += strcspn(value, quoted ? "\"" : ";, \t");
+	while (value < end)
 	{
-		size_t word = strcspn(value, "\" \t;,");
+		size_t word = strcspn(value, " \t");
 
+		word = Min(word, (size_t) (end - value));
 		if (word == 4 && pg_strncasecmp(value, "next", 4) == 0)
 			return true;
 		value += word;

@@ -21,6 +21,7 @@
 #include "utils/typcache.h"
 
 #include "base/user.h"
+#include "format/json_value.h"
 #include "source/query.h"
 
 #define BATCH_RECORDS 1000
@@ -105,14 +106,22 @@ static char *
 query_record_json(CsReader *base, const CsRecord *record)
 {
 	QueryReader *reader = (QueryReader *) base;
-	CsUserContext saved;
-	HeapTuple tuple = heap_form_tuple(reader->desc, record->values, record->nulls);
-	Datum json;
+	StringInfoData json;
 
-	switch_to_owner(reader, &saved);
-	json = DirectFunctionCall1(row_to_json, HeapTupleGetDatum(tuple));
-	cs_user_restore(&saved);
-	return TextDatumGetCString(json);
+	initStringInfo(&json);
+	for (int i = 0; i < base->ncolumns; i++)
+	{
+		appendStringInfoString(&json, i == 0 ? "{" : ", ");
+		escape_json(&json, base->columns[i].name);
+		appendStringInfoString(&json, ": ");
+		if (record->nulls[i])
+			appendStringInfoString(&json, "null");
+		else
+			cs_json_append_value(&json, TupleDescAttr(reader->desc, i)->atttypid,
+								 record->values[i]);
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
 }
 
 static const char *

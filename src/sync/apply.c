@@ -4,7 +4,12 @@
  *
  * Each set is tried as one statement.  If that fails for a reason that can be a
  * row's, the set is taken in parts, and a part that fails in halves, each
- * attempt in a subtransaction, down to the rows that are to blame.
+ * attempt in a subtransaction, down to single rows.
+ *
+ * A row may be refused only because another is not yet there, or not yet gone:
+ * the parent it refers to, a child that refers to it, the owner of a unique
+ * value.  So those refused are tried again, first as one set, as long as that
+ * helps any of them, and only then blamed.
  *
  * A row may change between the diff and the apply.  The update asks again
  * whether it differs; a row that another session deleted or inserted meanwhile
@@ -29,13 +34,25 @@
 /* So often at most is a delta applied; each time but the first other sessions must have interfered. */
 #define MAX_ROUNDS 10
 
+/* So often at most are refused rows tried again, and so many of one kind: they are kept in memory. */
+#define MAX_PASSES 20
+#define MAX_REFUSED 10000
+
 /* One kind of change being applied. */
 typedef enum ChangeKind
 {
 	CHANGE_DELETE,
 	CHANGE_UPDATE,
-	CHANGE_INSERT
+	CHANGE_INSERT,
+	N_CHANGES
 } ChangeKind;
+
+/* A row that was refused by itself and may yet pass; in the change's refused_context. */
+typedef struct Refusal
+{
+	MinimalTuple row;
+	CsError *error;
+} Refusal;
 
 typedef struct Change
 {
@@ -44,6 +61,7 @@ typedef struct Change
 	const char *operation; /* for the log */
 	char *sql;
 	char *sql_returning; /* the same, returning number and key of the rows it wrote */
+	CsStage *set;		 /* all of it; NULL: nothing of this kind to do */
 	CsStage *part;		 /* what the statement reads, registered as "part" */
 	CsStage *returned;	 /* what it returned; made when first needed */
 	bool in_parts;		 /* part is not the whole set */
@@ -51,10 +69,15 @@ typedef struct Change
 	int64 applied;		 /* rows that the statements changed */
 	int64 suppressed;	 /* rows that a trigger kept out, without a word */
 	bool settled;		 /* no row of the set has to be looked at again */
+	List *refused;		 /* Refusal * */
+	MemoryContext refused_context;
 } Change;
 
+static void init_change(Change *change, CsRun *run, ChangeKind kind, CsStage *stage);
+static void apply_changes(Change *changes);
+static int64 total_applied(const Change *changes);
+static bool retry_refused(Change *change);
 static void apply_set(Change *change, CsStage *set);
-static void init_change(Change *change, CsRun *run, ChangeKind kind);
 static void apply_in_parts(Change *change, CsStage *set);
 static void apply_rows(Change *change, MinimalTuple *rows, int n);
 static CsError *try_statement(Change *change);
@@ -62,6 +85,8 @@ static CsError *try_once(Change *change, bool returning, bool *short_of_rows);
 static void note_result(Change *change, uint64 processed, bool returning);
 static void log_changes(Change *change);
 static void settle_stage(CsRun *run, CsStage *stage);
+static void refuse_row(Change *change, MinimalTuple row, const CsError *error);
+static bool may_pass_later(int code);
 static void blame_row(Change *change, MinimalTuple row, const CsError *error);
 static bool lost_a_race(Change *change, const CsError *error);
 static bool key_exists_by_now(Change *change);
@@ -70,33 +95,28 @@ void
 cs_run_apply(CsRun *run)
 {
 	CsRunCounts *counts = &run->counts;
-	Change deletes;
 	int64 suppressed = 0;
 
 	run->settled = cs_number_set_create();
-	init_change(&deletes, run, CHANGE_DELETE);
-	if (run->deletes)
-		apply_set(&deletes, run->deletes);
-	counts->deleted = deletes.applied;
 	for (int round = 0; round < MAX_ROUNDS; round++)
 	{
 		int64 todo_update = run->updates->count;
 		int64 todo_create = run->creates->count;
-		Change updates;
-		Change inserts;
+		Change changes[N_CHANGES];
 
-		init_change(&updates, run, CHANGE_UPDATE);
-		init_change(&inserts, run, CHANGE_INSERT);
-		apply_set(&updates, run->updates);
-		apply_set(&inserts, run->creates);
-		counts->updated += updates.applied;
-		counts->created += inserts.applied;
-		suppressed += inserts.suppressed;
-		if (!updates.settled || !inserts.settled)
+		init_change(&changes[CHANGE_DELETE], run, CHANGE_DELETE, round == 0 ? run->deletes : NULL);
+		init_change(&changes[CHANGE_UPDATE], run, CHANGE_UPDATE, run->updates);
+		init_change(&changes[CHANGE_INSERT], run, CHANGE_INSERT, run->creates);
+		apply_changes(changes);
+		counts->deleted += changes[CHANGE_DELETE].applied;
+		counts->updated += changes[CHANGE_UPDATE].applied;
+		counts->created += changes[CHANGE_INSERT].applied;
+		suppressed += changes[CHANGE_INSERT].suppressed;
+		if (!changes[CHANGE_UPDATE].settled || !changes[CHANGE_INSERT].settled)
 		{
-			if (updates.settled)
+			if (changes[CHANGE_UPDATE].settled)
 				settle_stage(run, run->updates);
-			if (inserts.settled)
+			if (changes[CHANGE_INSERT].settled)
 				settle_stage(run, run->creates);
 			cs_run_diff(run);
 		}
@@ -120,13 +140,14 @@ cs_run_apply(CsRun *run)
 }
 
 static void
-init_change(Change *change, CsRun *run, ChangeKind kind)
+init_change(Change *change, CsRun *run, ChangeKind kind, CsStage *stage)
 {
 	const CsMappingSet *set = run->mappings;
 
 	memset(change, 0, sizeof(*change));
 	change->run = run;
 	change->kind = kind;
+	change->set = stage;
 	change->operation = kind == CHANGE_DELETE	? "delete"
 						: kind == CHANGE_UPDATE ? "update"
 												: "insert";
@@ -139,6 +160,69 @@ init_change(Change *change, CsRun *run, ChangeKind kind)
 	change->settled = true;
 }
 
+/* Whatever is refused at first may pass once the other kinds of changes are done. */
+static void
+apply_changes(Change *changes)
+{
+	int64 before = 0;
+
+	for (int kind = 0; kind < N_CHANGES; kind++)
+		if (changes[kind].set)
+			apply_set(&changes[kind], changes[kind].set);
+	for (int pass = 0; pass < MAX_PASSES && total_applied(changes) > before; pass++)
+	{
+		bool any = false;
+
+		before = total_applied(changes);
+		for (int kind = 0; kind < N_CHANGES; kind++)
+			any |= retry_refused(&changes[kind]);
+		if (!any)
+			break;
+	}
+	for (int kind = 0; kind < N_CHANGES; kind++)
+	{
+		ListCell *lc;
+
+		foreach (lc, changes[kind].refused)
+			blame_row(&changes[kind], ((Refusal *) lfirst(lc))->row,
+					  ((Refusal *) lfirst(lc))->error);
+		if (changes[kind].refused_context)
+			MemoryContextDelete(changes[kind].refused_context);
+	}
+}
+
+static int64
+total_applied(const Change *changes)
+{
+	return changes[CHANGE_DELETE].applied + changes[CHANGE_UPDATE].applied +
+		   changes[CHANGE_INSERT].applied;
+}
+
+/* Is there anything to retry? */
+static bool
+retry_refused(Change *change)
+{
+	CsStage *set;
+	TupleTableSlot *slot;
+	ListCell *lc;
+
+	if (change->refused == NIL)
+		return false;
+	set = cs_stage_create_like(change->set);
+	slot = MakeSingleTupleTableSlot(set->desc, &TTSOpsMinimalTuple);
+	foreach (lc, change->refused)
+	{
+		ExecStoreMinimalTuple(((Refusal *) lfirst(lc))->row, slot, false);
+		cs_stage_put_slot(set, slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	change->refused = NIL;
+	MemoryContextReset(change->refused_context);
+	apply_set(change, set);
+	cs_stage_end(set);
+	return true;
+}
+
 static void
 apply_set(Change *change, CsStage *set)
 {
@@ -146,7 +230,6 @@ apply_set(Change *change, CsStage *set)
 
 	if (set->count == 0)
 		return;
-	cs_run_check_deadline(change->run);
 	change->part = set;
 	cs_stage_register(set);
 	error = try_statement(change);
@@ -155,7 +238,8 @@ apply_set(Change *change, CsStage *set)
 	if (error)
 		apply_in_parts(change, set);
 	if (change->returned)
-		tuplestore_end(change->returned->store);
+		cs_stage_end(change->returned);
+	change->returned = NULL;
 }
 
 static void
@@ -203,7 +287,6 @@ apply_rows(Change *change, MinimalTuple *rows, int n)
 	CsError *error;
 
 	CHECK_FOR_INTERRUPTS();
-	cs_run_check_deadline(change->run);
 	cs_stage_clear(change->part);
 	for (int i = 0; i < n; i++)
 	{
@@ -219,7 +302,7 @@ apply_rows(Change *change, MinimalTuple *rows, int n)
 		if (lost_a_race(change, error))
 			change->settled = false;
 		else
-			blame_row(change, rows[0], error);
+			refuse_row(change, rows[0], error);
 		return;
 	}
 	apply_rows(change, rows, n / 2);
@@ -350,10 +433,48 @@ settle_stage(CsRun *run, CsStage *stage)
 }
 
 static void
+refuse_row(Change *change, MinimalTuple row, const CsError *error)
+{
+	MemoryContext old;
+	Refusal *refusal;
+
+	if (!may_pass_later(error->code) || list_length(change->refused) >= MAX_REFUSED)
+	{
+		blame_row(change, row, error);
+		return;
+	}
+	if (change->refused_context == NULL)
+		change->refused_context = AllocSetContextCreate(
+			change->run->context, "censync refused rows", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(change->refused_context);
+	refusal = palloc(sizeof(Refusal));
+	refusal->row = heap_copy_minimal_tuple(row);
+	refusal->error = cs_error_copy(error);
+	change->refused = lappend(change->refused, refusal);
+	MemoryContextSwitchTo(old);
+}
+
+/* Not so: what no other row can help. */
+static bool
+may_pass_later(int code)
+{
+	switch (ERRCODE_TO_CATEGORY(code))
+	{
+		case MAKE_SQLSTATE('2', '2', '0', '0', '0'): /* data */
+		case MAKE_SQLSTATE('4', '4', '0', '0', '0'): /* WITH CHECK OPTION */
+		case MAKE_SQLSTATE('5', '4', '0', '0', '0'): /* program limit */
+			return false;
+		default:
+			return code != ERRCODE_NOT_NULL_VIOLATION && code != ERRCODE_CHECK_VIOLATION &&
+				   code != ERRCODE_INSUFFICIENT_PRIVILEGE;
+	}
+}
+
+static void
 blame_row(Change *change, MinimalTuple row, const CsError *error)
 {
 	CsRun *run = change->run;
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(change->part->desc, &TTSOpsMinimalTuple);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(change->set->desc, &TTSOpsMinimalTuple);
 	int64 number = 0;
 	char *key;
 
@@ -364,9 +485,9 @@ blame_row(Change *change, MinimalTuple row, const CsError *error)
 		number = DatumGetInt64(slot->tts_values[0]);
 		cs_number_set_add(run->settled, number);
 	}
-	key = cs_run_row_json(run, change->part, slot, true);
+	key = cs_run_row_json(run, change->set, slot, true);
 	cs_run_bad_record(run, change->operation, "rejected", number, key, error,
-					  cs_run_row_json(run, change->part, slot, false));
+					  cs_run_row_json(run, change->set, slot, false));
 	ExecDropSingleTupleTableSlot(slot);
 	cs_run_check_bad_share(run, false);
 }

@@ -20,6 +20,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "format/json_value.h"
 #include "sync/convert.h"
 #include "sync/decode.h"
 #include "sync/expression.h"
@@ -56,7 +57,6 @@ static void decode_record(CsDecodePlan *plan, const CsRecord *record, CsRow *row
 static void fill_slot(CsDecodePlan *plan, const CsRecord *record);
 static void check_key(const CsMappingSet *set, CsRow *row);
 static CsError *record_error(const CsRecord *record);
-static void append_json_value(StringInfo json, Oid type, Datum value);
 
 CsDecodePlan *
 cs_decode_create(const CsMappingSet *set, const CsColumn *columns, int ncolumns)
@@ -164,7 +164,7 @@ cs_decode_row_json(const CsMappingSet *set, const Datum *values, const bool *nul
 		if (nulls[k])
 			appendStringInfoString(&json, "null");
 		else
-			append_json_value(&json, set->items[k].dest->typid, values[k]);
+			cs_json_append_value(&json, set->items[k].dest->typid, values[k]);
 	}
 	appendStringInfoChar(&json, '}');
 	return json.data;
@@ -347,32 +347,3 @@ record_error(const CsRecord *record)
 }
 
 /* Dates and times as JSON has them everywhere, whatever DateStyle says. */
-static void
-append_json_value(StringInfo json, Oid type, Datum value)
-{
-	Oid base = getBaseType(type);
-	Oid output;
-	bool is_varlena;
-	char *text;
-
-	if (base == DATEOID || base == TIMESTAMPOID || base == TIMESTAMPTZOID)
-		text = JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, base, NULL);
-	else
-	{
-		getTypeOutputInfo(type, &output, &is_varlena);
-		text = OidOutputFunctionCall(output, value);
-	}
-	switch (base)
-	{
-		case BOOLOID:
-			appendStringInfoString(json, text[0] == 't' ? "true" : "false");
-			break;
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-			appendStringInfoString(json, text);
-			break;
-		default:
-			escape_json(json, text);
-	}
-}

@@ -94,6 +94,7 @@ drop_duplicate(CsRun *run, TupleTableSlot *slot, int64 number)
 {
 	CsError error = { 0 };
 	char *key = cs_run_row_json(run, run->stage, slot, true);
+	char *payload;
 
 	error.code = ERRCODE_UNIQUE_VIOLATION;
 	error.message = psprintf("more than one record of the source has sync key %s", key);
@@ -105,7 +106,13 @@ drop_duplicate(CsRun *run, TupleTableSlot *slot, int64 number)
 						 "first or last.")));
 	if (run->held)
 		cs_stage_put(run->held, number, slot->tts_values + 1, slot->tts_isnull + 1);
-	cs_run_bad_record(run, "read", "invalid", number, key, &error,
-					  cs_run_row_json(run, run->stage, slot, false));
+	payload = cs_run_row_json(run, run->stage, slot, false);
+	if (run->options->on_duplicate == CS_DUPLICATE_REJECT)
+		cs_run_bad_record(run, "read", "invalid", number, key, &error, payload);
+	else
+	{
+		error.message = psprintf("another record with sync key %s is taken instead", key);
+		cs_run_superseded_record(run, number, key, &error, payload);
+	}
 	CHECK_FOR_INTERRUPTS();
 }

@@ -24,6 +24,7 @@
 #include "sync/engine.h"
 #include "sync/privileges.h"
 #include "sync/run.h"
+#include "sync/timer.h"
 
 static CsSync *load_runnable(const char *name);
 static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure);
@@ -46,18 +47,20 @@ cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 	int64 run_id;
 
 	if (!cs_run_lock(sync->sync_id, request->durable))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("sync \"%s\" is already running", sync->name),
-						errhint("censync.runs shows since when.")));
-	if (!request->durable)
-		return run_locked(sync, request, failure);
+	{
+		ereport(request->pass_over_running ? WARNING : ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("sync \"%s\" is already running", sync->name),
+				 errhint("censync.runs shows since when.")));
+		return 0;
+	}
 	PG_TRY();
 	{
 		run_id = run_locked(sync, request, failure);
 	}
 	PG_FINALLY();
 	{
-		cs_run_unlock(sync->sync_id);
+		cs_run_unlock(sync->sync_id, request->durable);
 	}
 	PG_END_TRY();
 	return run_id;
@@ -96,11 +99,6 @@ load_runnable(const char *name)
 						errmsg("sync \"%s\" is paused", sync->name),
 						sync->at_home ? 0 : errdetail("It came here with a dump."),
 						errhint("SELECT censync_resume(%s);", quote_literal_cstr(sync->name))));
-	if (!OidIsValid(sync->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("owner \"%s\" of sync \"%s\" does not exist", sync->owner_name, sync->name),
-				 errhint("Drop the sync, and let another role define it anew.")));
 	return sync;
 }
 
@@ -124,7 +122,10 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	if (!request->dry_run)
 		cs_sync_refresh_names(sync);
 	if (request->durable)
+	{
 		SPI_commit();
+		cs_run_lock_again(sync->sync_id);
+	}
 	MemoryContextSwitchTo(result);
 	run.records = cs_record_log_create();
 	run.changes = cs_record_log_create();
@@ -155,17 +156,26 @@ try_run(CsRun *run, MemoryContext result)
 	PG_TRY();
 	{
 		take_steps(run);
-		write_log(run, "completed", NULL);
-		ReleaseCurrentSubTransaction();
+		cs_run_timer_stop();
+		/* What the source's functions did goes with a dry run, too. */
+		if (run->dry_run)
+			RollbackAndReleaseCurrentSubTransaction();
+		else
+		{
+			write_log(run, "completed", NULL);
+			ReleaseCurrentSubTransaction();
+		}
 	}
 	PG_CATCH();
 	{
-		error = cs_error_catch(result);
+		error = cs_run_timer_explain(cs_error_catch(result), run->options, result);
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(result);
 	CurrentResourceOwner = owner;
+	if (run->dry_run && error == NULL)
+		write_log(run, "completed", NULL);
 	return error;
 }
 
@@ -174,6 +184,10 @@ take_steps(CsRun *run)
 {
 	CsUserContext saved;
 
+	/* Deferred triggers can't fire inside a security-restricted operation.  What the transaction has
+	 * deferred before fires here, as the role that did it. */
+	if (!run->dry_run)
+		cs_run_execute("SET CONSTRAINTS ALL IMMEDIATE", NULL);
 	cs_user_switch(&saved, run->sync->owner, CS_SAFE_SEARCH_PATH);
 	cs_sync_apply_settings(run->sync);
 	/* A snapshot of our own, so that none is left behind while we wait for the source. */
@@ -199,9 +213,7 @@ prepare(CsRun *run)
 	const CsSync *sync = run->sync;
 
 	run->options = cs_sync_options_parse(sync->options);
-	if (run->options->timeout_s > 0)
-		run->deadline =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), run->options->timeout_s * 1000L);
+	cs_run_timer_start(run->options->timeout_s);
 	if (!OidIsValid(sync->destination))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("destination %s does not exist any more", sync->destination_name),
@@ -269,8 +281,6 @@ change_destination(CsRun *run)
 		count_delta(run);
 	else
 	{
-		/* Deferred triggers can't fire inside a security-restricted operation. */
-		cs_run_execute("SET CONSTRAINTS ALL IMMEDIATE", NULL);
 		cs_run_apply(run);
 		cs_run_update_memory(run);
 		cs_run_check_bad_share(run, true);

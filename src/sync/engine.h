@@ -13,13 +13,14 @@ typedef struct CsRunRequest
 {
 	const char *trigger; /* "manual", "schedule", ... for the log */
 	bool dry_run;
-	int64 limit;  /* -1: all */
-	bool durable; /* commit the log before reading and after; needs a procedure's
+	int64 limit;			/* -1: all */
+	bool pass_over_running; /* if another session runs it: a warning, and no run */
+	bool durable;			/* commit the log before reading and after; needs a procedure's
 								 * non-atomic SPI connection */
 } CsRunRequest;
 
 /*
- * Runs a sync.  Needs a connected SPI.  Returns the run's id; its row is closed.  *failure is what made
+ * Runs a sync.  Needs a connected SPI.  Returns the run's id; its row is closed (0: passed over).  *failure is what made
  * it fail, in CurrentMemoryContext, or NULL.  Throws before there is a run: 42704, 42501, 55000 (paused),
  * 55006 (already running); and rethrows a cancel after logging it.
  */

@@ -58,13 +58,6 @@ cs_mapping_settle(CsMappingSet *set, const CsSync *sync, const bool *seen)
 							errmsg("no record of the source has \"%s\"", set->items[i].source),
 							errdetail("It is mapped to column \"%s\".", set->items[i].dest->name),
 							errhint("censync_preview shows what the records have.")));
-		if (!seen[i] && set->items[i].is_key)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("no record of the source has \"%s\"", set->items[i].source),
-					 errdetail("It is a column of the sync key."),
-					 errhint("Map the key column to what the source calls it; censync_preview "
-							 "shows what the records have.")));
 		if (seen[i])
 			set->items[kept++] = set->items[i];
 	}

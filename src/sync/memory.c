@@ -23,10 +23,18 @@
 #include "sync/run.h"
 #include "sync/sqlgen.h"
 
+/* A tracked key (m) and one of a stage (k), by the index of the table. */
+#define SAME_KEY                                                                                   \
+	"m.sync_id = " INT64_FORMAT " AND pg_catalog.hash_array_extended(m.key, 0) = "                 \
+	"pg_catalog.hash_array_extended(k.key, 0) AND m.key = k.key"
+
 static void warn_of_postponed_deletes(const CsRun *run);
 static void find_vanished(CsRun *run);
+static int64 count_tracked(CsRun *run);
 static CsStage *load_keys(CsRun *run);
 static CsStage *type_keys(CsRun *run, CsStage *keys);
+static void type_key(CsRun *run, const Datum *parts, FmgrInfo *input, const Oid *ioparam,
+					 Datum *values);
 static void check_share_of_deletes(CsRun *run, int64 of, const char *what);
 static void remember_written(CsRun *run);
 static void forget_gone(CsRun *run);
@@ -129,12 +137,13 @@ static void
 find_vanished(CsRun *run)
 {
 	CsStage *keys = load_keys(run);
-	int64 tracked = keys->count;
 	CsStage *memory = type_keys(run, keys);
+	int64 tracked;
 
 	run->vanished = cs_stage_create_tracked("vanished", run->mappings);
 	cs_stage_register(memory);
 	cs_run_store(cs_sql_vanished(run->mappings), run->vanished);
+	tracked = run->vanished->count > 0 ? count_tracked(run) : 0;
 	cs_stage_unregister(memory);
 	tuplestore_end(memory->store);
 	if (run->vanished->count == 0)
@@ -143,6 +152,16 @@ find_vanished(CsRun *run)
 	cs_run_store(cs_sql_deletable(run->mappings, false), run->deletes);
 	cs_stage_unregister(run->vanished);
 	check_share_of_deletes(run, tracked, "rows that this sync has written");
+}
+
+/* A row may be tracked under several images of its key: equal keys count once. */
+static int64
+count_tracked(CsRun *run)
+{
+	bool isnull;
+
+	cs_run_execute(cs_sql_count_tracked(run->mappings), NULL);
+	return DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
 }
 
 static CsStage *
@@ -199,9 +218,7 @@ type_keys(CsRun *run, CsStage *keys)
 					 errmsg("what mirror \"%s\" tracks is of another sync key", run->sync->name),
 					 errhint("SELECT censync_reset(%s) makes the next run a first run.",
 							 quote_literal_cstr(run->sync->name))));
-		for (int k = 0; k < n; k++)
-			values[k + 1] = InputFunctionCall(&input[k], TextDatumGetCString(parts[k]), ioparam[k],
-											  set->items[k].dest->typmod);
+		type_key(run, parts, input, ioparam, values + 1);
 		cs_stage_put_raw(memory, values, nulls);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_context);
@@ -210,6 +227,35 @@ type_keys(CsRun *run, CsStage *keys)
 	MemoryContextDelete(row_context);
 	tuplestore_end(keys->store);
 	return memory;
+}
+
+/* What was fit for the key's type once may no longer be: a domain was made stricter. */
+static void
+type_key(CsRun *run, const Datum *parts, FmgrInfo *input, const Oid *ioparam, Datum *values)
+{
+	const CsMappingSet *set = run->mappings;
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		for (int k = 0; k < set->nkeys; k++)
+			values[k] = InputFunctionCall(&input[k], TextDatumGetCString(parts[k]), ioparam[k],
+										  set->items[k].dest->typmod);
+	}
+	PG_CATCH();
+	{
+		CsError *error = cs_error_catch(context);
+
+		if (!cs_error_is_of_row(error->code))
+			cs_error_throw(error);
+		ereport(ERROR,
+				(errcode(error->code), errmsg_internal("%s", error->message),
+				 errdetail("A key that mirror \"%s\" tracks is no value of column \"%s\" any more.",
+						   run->sync->name, set->items[0].dest->name),
+				 errhint("SELECT censync_reset(%s) makes the next run a first run.",
+						 quote_literal_cstr(run->sync->name))));
+	}
+	PG_END_TRY();
 }
 
 static void
@@ -250,9 +296,10 @@ remember_written(CsRun *run)
 	}
 	cs_user_restore(&saved);
 	MemoryContextDelete(row_context);
-	execute_on_keys(keys, psprintf("INSERT INTO censync.mirror_memory SELECT " INT64_FORMAT
-								   ", k.key FROM keys k ON CONFLICT DO NOTHING",
-								   run->sync->sync_id));
+	execute_on_keys(keys, psprintf("INSERT INTO censync.mirror_memory SELECT DISTINCT " INT64_FORMAT
+								   ", k.key FROM keys k WHERE NOT EXISTS (SELECT FROM "
+								   "censync.mirror_memory m WHERE " SAME_KEY ")",
+								   run->sync->sync_id, run->sync->sync_id));
 }
 
 /* Vanished keys that the destination has no row of, be it that this run deleted it or somebody else. */
@@ -264,11 +311,9 @@ forget_gone(CsRun *run)
 	cs_stage_register(run->vanished);
 	cs_run_store(cs_sql_forgettable(run->mappings), keys);
 	cs_stage_unregister(run->vanished);
-	execute_on_keys(
-		keys,
-		psprintf("DELETE FROM censync.mirror_memory m USING keys k WHERE m.sync_id = " INT64_FORMAT
-				 " AND m.key = k.key",
-				 run->sync->sync_id));
+	execute_on_keys(keys,
+					psprintf("DELETE FROM censync.mirror_memory m USING keys k WHERE " SAME_KEY,
+							 run->sync->sync_id));
 }
 
 static Datum

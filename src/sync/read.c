@@ -13,6 +13,8 @@
 
 static void stage_batch(CsRun *run, CsBatch *batch);
 static void stage_row(CsRun *run, const CsRecord *record, CsRow *row);
+static void check_bad_share(CsRun *run, bool at_end);
+static void check_keys_seen(const CsRun *run);
 static void settle_mappings(CsRun *run);
 
 void
@@ -30,7 +32,6 @@ cs_run_read(CsRun *run)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		cs_run_check_deadline(run);
 		if (run->limit >= 0 && run->counts.read >= run->limit)
 			break;
 		MemoryContextReset(batch_context);
@@ -42,12 +43,12 @@ cs_run_read(CsRun *run)
 		}
 		stage_batch(run, &batch);
 		run->counts.bytes = run->reader->bytes_read;
-		cs_run_check_bad_share(run, false);
+		check_bad_share(run, false);
 	}
 	MemoryContextSwitchTo(run->context);
 	MemoryContextDelete(batch_context);
 	run->counts.bytes = run->reader->bytes_read;
-	cs_run_check_bad_share(run, true);
+	check_bad_share(run, true);
 	if (run->counts.read > run->counts.invalid)
 		settle_mappings(run);
 }
@@ -94,6 +95,35 @@ stage_row(CsRun *run, const CsRecord *record, CsRow *row)
 					  cs_decode_row_json(run->mappings, row->values, row->nulls,
 										 Min(row->decoded, run->mappings->nkeys)),
 					  row->error, run->reader->record_json(run->reader, record));
+}
+
+/* A key column that no record has makes all of them invalid; its name then says more than their number. */
+static void
+check_bad_share(CsRun *run, bool at_end)
+{
+	if (cs_run_exceeds_bad_share(run, at_end) && run->counts.read > run->unidentified)
+		check_keys_seen(run);
+	cs_run_check_bad_share(run, at_end);
+}
+
+static void
+check_keys_seen(const CsRun *run)
+{
+	for (int k = 0; k < run->mappings->nkeys; k++)
+	{
+		const CsMapping *key = &run->mappings->items[k];
+
+		for (int i = 0; i < run->reader->ncolumns; i++)
+			if (key->kind == CS_MAP_COLUMN && !run->reader->seen[i] &&
+				strcmp(key->source, run->reader->columns[i].name) == 0)
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("no record of the source has \"%s\"", key->source),
+					 errdetail("It is mapped to column \"%s\" of the sync key.", key->dest->name),
+					 errhint("Map the key column to what the source calls it; censync_preview "
+							 "shows what the records have.")));
+	}
 }
 
 /* The stage keeps its columns; those that no record had are no longer looked at. */

@@ -24,6 +24,9 @@ typedef struct StageReceiver
 	CsStage *stage;
 } StageReceiver;
 
+static void log_outcome(CsRun *run, const char *operation, const char *status, int64 number,
+						char *key, const CsError *error, char *payload);
+static int64 bad_records(const CsRun *run);
 static bool receive_into_stage(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
 static void receiver_noop(DestReceiver *self);
@@ -32,15 +35,7 @@ void
 cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 number, char *key,
 				  const CsError *error, char *payload)
 {
-	CsRecordOutcome outcome = { 0 };
-
-	outcome.record_number = number;
-	outcome.sync_key = key;
-	outcome.operation = operation;
-	outcome.status = status;
-	outcome.error = error;
-	outcome.payload = payload;
-	cs_record_log_add(run->records, &outcome);
+	log_outcome(run, operation, status, number, key, error, payload);
 	if (strcmp(status, "invalid") == 0)
 		run->counts.invalid++;
 	else
@@ -59,31 +54,34 @@ cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 n
 }
 
 void
-cs_run_check_bad_share(CsRun *run, bool at_end)
+cs_run_superseded_record(CsRun *run, int64 number, char *key, const CsError *error, char *payload)
 {
-	/* A deletion that was refused is no record of the source. */
-	int64 bad = run->counts.invalid + run->counts.rejected - run->rejected_deletes;
+	log_outcome(run, "read", "invalid", number, key, error, payload);
+	run->counts.invalid++;
+	run->superseded++;
+}
+
+bool
+cs_run_exceeds_bad_share(const CsRun *run, bool at_end)
+{
+	int64 bad = bad_records(run);
 
 	if (bad == 0 || (!at_end && run->counts.read < MIN_RECORDS_FOR_SHARE))
-		return;
-	if ((double) bad <= run->options->max_rejected * (double) run->counts.read)
-		return;
-	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg(INT64_FORMAT " of " INT64_FORMAT " records are invalid or rejected", bad,
-						   run->counts.read),
-					errdetail("Option max_rejected allows a share of %g. Nothing was changed.",
-							  run->options->max_rejected),
-					errhint("censync.records has them with their reasons.")));
+		return false;
+	return (double) bad > run->options->max_rejected * (double) run->counts.read;
 }
 
 void
-cs_run_check_deadline(const CsRun *run)
+cs_run_check_bad_share(const CsRun *run, bool at_end)
 {
-	if (run->deadline != 0 && GetCurrentTimestamp() > run->deadline)
-		ereport(ERROR,
-				(errcode(ERRCODE_QUERY_CANCELED), errmsg("the run took longer than its timeout"),
-				 errdetail("Option timeout is %d s.", run->options->timeout_s),
-				 errhint("Nothing was changed. Raise the option, or make the source faster.")));
+	if (!cs_run_exceeds_bad_share(run, at_end))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg(INT64_FORMAT " of " INT64_FORMAT " records are invalid or rejected",
+						   bad_records(run), run->counts.read),
+					errdetail("Option max_rejected allows a share of %g. Nothing was changed.",
+							  run->options->max_rejected),
+					errhint("censync.records has them with their reasons.")));
 }
 
 uint64
@@ -148,6 +146,28 @@ cs_run_end_stages(CsRun *run)
 	for (int i = 0; i < (int) lengthof(stages); i++)
 		if (stages[i])
 			cs_stage_end(stages[i]);
+}
+
+static void
+log_outcome(CsRun *run, const char *operation, const char *status, int64 number, char *key,
+			const CsError *error, char *payload)
+{
+	CsRecordOutcome outcome = { 0 };
+
+	outcome.record_number = number;
+	outcome.sync_key = key;
+	outcome.operation = operation;
+	outcome.status = status;
+	outcome.error = error;
+	outcome.payload = payload;
+	cs_record_log_add(run->records, &outcome);
+}
+
+/* A deletion that was refused is no record of the source. */
+static int64
+bad_records(const CsRun *run)
+{
+	return run->counts.invalid - run->superseded + run->counts.rejected - run->rejected_deletes;
 }
 
 static bool

@@ -39,8 +39,7 @@ typedef struct CsRun
 	CsReadSpec spec;
 	CsReader *reader;
 	CsDecodePlan *plan;
-	bool read_to_end;	  /* the source was read to its proven end */
-	TimestampTz deadline; /* when the run must be over, or 0 */
+	bool read_to_end; /* the source was read to its proven end */
 
 	CsKeySet *keys;			/* of stage, while reading */
 	CsStage *stage;			/* valid records */
@@ -51,6 +50,7 @@ typedef struct CsRun
 	CsStage *vanished;		/* tracked keys that the source no longer has; mirrors */
 	CsStage *deletes;		/* rows to delete */
 	CsStage *written;		/* keys of the rows written so far; mirrors that track */
+	int64 superseded;		/* of counts.invalid: copies that on_duplicate passes over */
 	int64 rejected_deletes; /* of counts.rejected: these were no records */
 	CsNumberSet *settled;	/* records that need no further look; NULL before the apply */
 	CsRecordLog *changes;	/* log_records = changes: what succeeded; the caller's as records is */
@@ -81,14 +81,16 @@ extern void cs_run_end_stages(CsRun *run);
 
 /* For all of them: */
 
+/* Logs a record as invalid that on_duplicate passes over for another: no fault of the source. */
+extern void cs_run_superseded_record(CsRun *run, int64 number, char *key, const CsError *error,
+									 char *payload);
+
 /* Logs a record as invalid or rejected, counts it, and throws 54000 once more than max_rejected of the
  * records are bad; or the error itself when on_error is fail. */
 extern void cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 number,
 							  char *key, const CsError *error, char *payload);
-extern void cs_run_check_bad_share(CsRun *run, bool at_end);
-
-/* Throws 54000 when the run's own timeout is over. */
-extern void cs_run_check_deadline(const CsRun *run);
+extern bool cs_run_exceeds_bad_share(const CsRun *run, bool at_end);
+extern void cs_run_check_bad_share(const CsRun *run, bool at_end);
 
 /* Executes a statement of sqlgen over registered stages as the current role; dest may be NULL. */
 extern uint64 cs_run_execute(const char *sql, DestReceiver *dest);

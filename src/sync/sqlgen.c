@@ -22,6 +22,7 @@ static void append_column(StringInfo sql, const char *alias, const CsMapping *ma
 static void append_operator(StringInfo sql, Oid operator_oid);
 static void append_key_join(StringInfo sql, const CsMappingSet *set, const char *left,
 							const char *right);
+static void append_keys_not_null(StringInfo sql, const CsMappingSet *set);
 static void append_key_match(StringInfo sql, const CsMappingSet *set, const char *alias);
 static void append_new_value(StringInfo sql, const CsMapping *mapping);
 static void append_differs(StringInfo sql, const CsMappingSet *set);
@@ -116,7 +117,9 @@ cs_sql_deletable(const CsMappingSet *set, bool whole_table)
 		appendStringInfoChar(&sql, ')');
 		return sql.data;
 	}
-	appendStringInfoString(&sql, " d WHERE NOT EXISTS (SELECT FROM stage s WHERE ");
+	appendStringInfoString(&sql, " d WHERE ");
+	append_keys_not_null(&sql, set);
+	appendStringInfoString(&sql, " AND NOT EXISTS (SELECT FROM stage s WHERE ");
 	append_key_match(&sql, set, "s");
 	appendStringInfoString(&sql, ") AND NOT EXISTS (SELECT FROM held h WHERE ");
 	append_key_match(&sql, set, "h");
@@ -253,6 +256,20 @@ cs_sql_count_destination(const CsMappingSet *set)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT pg_catalog.count(*) FROM ");
 	append_table(&sql, set);
+	appendStringInfoString(&sql, " d WHERE ");
+	append_keys_not_null(&sql, set);
+	return sql.data;
+}
+
+char *
+cs_sql_count_tracked(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT pg_catalog.count(*) FROM (SELECT FROM memory m GROUP BY ");
+	append_columns(&sql, "m", set, set->nkeys);
+	appendStringInfoString(&sql, ") k");
 	return sql.data;
 }
 
@@ -294,6 +311,18 @@ append_key_join(StringInfo sql, const CsMappingSet *set, const char *left, const
 		appendStringInfo(sql, "%s%s.c%d", k ? " AND " : "", left, set->items[k].position);
 		append_operator(sql, set->key->eq_operators[k]);
 		appendStringInfo(sql, "%s.c%d", right, set->items[k].position);
+	}
+}
+
+/* Rows of the destination (d) that have a key at all: its columns may be nullable. */
+static void
+append_keys_not_null(StringInfo sql, const CsMappingSet *set)
+{
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		appendStringInfoString(sql, k ? " AND " : "");
+		append_column(sql, "d", &set->items[k]);
+		appendStringInfoString(sql, " IS NOT NULL");
 	}
 }
 

@@ -46,6 +46,8 @@ extern char *cs_sql_key_exists(const CsMappingSet *set);
 /* destination -> at most one empty row. */
 extern char *cs_sql_any_row(const CsMappingSet *set);
 
+/* How many rows of the destination have a key; how many different keys are tracked (memory). */
 extern char *cs_sql_count_destination(const CsMappingSet *set);
+extern char *cs_sql_count_tracked(const CsMappingSet *set);
 
 #endif /* CS_SQLGEN_H */

@@ -132,8 +132,9 @@ unit_array_literal(PG_FUNCTION_ARGS)
 {
 	text *json = PG_GETARG_TEXT_PP(0);
 
-	PG_RETURN_TEXT_P(cstring_to_text(cs_json_array_literal(
-		pnstrdup(VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json)), VARSIZE_ANY_EXHDR(json), ',', false)));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(cs_json_array_literal(pnstrdup(VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json)),
+											  VARSIZE_ANY_EXHDR(json), ',', false)));
 }
 
 Datum

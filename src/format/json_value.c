@@ -1,0 +1,56 @@
+/*
+ * json_value.c
+ *		Values of PostgreSQL types as JSON.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+
+#include "format/json_value.h"
+
+static bool is_json_number(const char *text);
+
+void
+cs_json_append_value(StringInfo json, Oid type, Datum value)
+{
+	Oid output;
+	bool is_varlena;
+	char *text;
+
+	getTypeOutputInfo(type, &output, &is_varlena);
+	text = OidOutputFunctionCall(output, value);
+	switch (getBaseType(type))
+	{
+		case BOOLOID:
+			appendStringInfoString(json, text[0] == 't' ? "true" : "false");
+			break;
+		case JSONOID:
+		case JSONBOID:
+			appendStringInfoString(json, text);
+			break;
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+			if (is_json_number(text))
+			{
+				appendStringInfoString(json, text);
+				break;
+			}
+			/* NaN and the infinities are strings. */
+			/* FALLTHROUGH */
+		default:
+			escape_json(json, text);
+	}
+}
+
+static bool
+is_json_number(const char *text)
+{
+	return text[strspn(text, "+-0123456789.eE")] == '\0';
+}
