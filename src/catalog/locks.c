@@ -26,7 +26,6 @@ typedef struct RunningHere
 
 static RunningHere *running_here = NULL;
 
-static void push_running(int64 sync_id);
 static void pop_running(int64 sync_id);
 static void set_run_tag(LOCKTAG *tag, int64 sync_id);
 
@@ -54,10 +53,17 @@ cs_run_lock(int64 sync_id, bool for_session)
 		if (run->sync_id == sync_id)
 			return false;
 	set_run_tag(&tag, sync_id);
-	if (LockAcquire(&tag, ExclusiveLock, for_session, true) == LOCKACQUIRE_NOT_AVAIL)
-		return false;
-	push_running(sync_id);
-	return true;
+	return LockAcquire(&tag, ExclusiveLock, for_session, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+cs_run_enter(int64 sync_id)
+{
+	RunningHere *run = MemoryContextAlloc(TopMemoryContext, sizeof(RunningHere));
+
+	run->sync_id = sync_id;
+	run->outer = running_here;
+	running_here = run;
 }
 
 void
@@ -72,7 +78,7 @@ cs_run_lock_again(int64 sync_id)
 }
 
 void
-cs_run_unlock(int64 sync_id, bool for_session)
+cs_run_leave(int64 sync_id, bool for_session)
 {
 	LOCKTAG tag;
 
@@ -90,16 +96,6 @@ cs_apply_lock(Oid relid)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, relid, CS_LOCK_CLASS_APPLY);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-}
-
-static void
-push_running(int64 sync_id)
-{
-	RunningHere *run = MemoryContextAlloc(TopMemoryContext, sizeof(RunningHere));
-
-	run->sync_id = sync_id;
-	run->outer = running_here;
-	running_here = run;
 }
 
 static void

@@ -11,11 +11,13 @@
  */
 extern bool cs_run_lock(int64 sync_id, bool for_session);
 
-/* Holds it for the current transaction as well: user code can release a session's advisory locks. */
-extern void cs_run_lock_again(int64 sync_id);
+/* A run begins, with the lock held; cs_run_leave is to be called on every path, and releases a session's
+ * hold. */
+extern void cs_run_enter(int64 sync_id);
+extern void cs_run_leave(int64 sync_id, bool for_session);
 
-/* To be called on every path once cs_run_lock has returned true. */
-extern void cs_run_unlock(int64 sync_id, bool for_session);
+/* Holds the lock for the current transaction as well: user code can release a session's locks. */
+extern void cs_run_lock_again(int64 sync_id);
 
 /* Syncs that write to one table take turns at it, so that they can't deadlock with each other.  Waits;
  * until the end of the transaction. */

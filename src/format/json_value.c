@@ -6,6 +6,8 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
@@ -16,13 +18,20 @@ static bool is_json_number(const char *text);
 void
 cs_json_append_value(StringInfo json, Oid type, Datum value)
 {
+	Oid base = getBaseType(type);
 	Oid output;
 	bool is_varlena;
 	char *text;
 
-	getTypeOutputInfo(type, &output, &is_varlena);
-	text = OidOutputFunctionCall(output, value);
-	switch (getBaseType(type))
+	/* Dates and times as JSON has them everywhere, whatever DateStyle says. */
+	if (base == DATEOID || base == TIMESTAMPOID || base == TIMESTAMPTZOID)
+		text = JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, base, NULL);
+	else
+	{
+		getTypeOutputInfo(type, &output, &is_varlena);
+		text = OidOutputFunctionCall(output, value);
+	}
+	switch (base)
 	{
 		case BOOLOID:
 			appendStringInfoString(json, text[0] == 't' ? "true" : "false");

@@ -354,6 +354,8 @@ wait_for_more(CsTransfer *transfer)
 	TimestampTz before = GetCurrentTimestamp();
 	TimestampTz after;
 
+	/* As before waiting for a client: what was looked up must not hold back a vacuum. */
+	InvalidateCatalogSnapshotConditionally();
 	pgstat_report_wait_start(PG_WAIT_EXTENSION);
 	(void) curl_multi_poll(transfer->multi, NULL, 0, POLL_MS, NULL);
 	pgstat_report_wait_end();

@@ -54,6 +54,7 @@ cs_retry_sleep(int64 ms)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 
+	InvalidateCatalogSnapshotConditionally();
 	for (;;)
 	{
 		long left;

@@ -80,6 +80,8 @@ static bool retry_refused(Change *change);
 static void apply_set(Change *change, CsStage *set);
 static void apply_in_parts(Change *change, CsStage *set);
 static void apply_rows(Change *change, MinimalTuple *rows, int n);
+static void fill_part(Change *change, MinimalTuple *rows, int n);
+static void end_part(Change *change);
 static CsError *try_statement(Change *change);
 static CsError *try_once(Change *change, bool returning, bool *short_of_rows);
 static void note_result(Change *change, uint64 processed, bool returning);
@@ -259,9 +261,6 @@ apply_in_parts(Change *change, CsStage *set)
 	change->part->name = "part";
 	change->part->desc = set->desc;
 	change->part->full = set->full;
-	change->part->store = tuplestore_begin_heap(true, false, work_mem);
-	change->part->count = PART_ROWS;
-	cs_stage_register(change->part);
 	MemoryContextSwitchTo(rows_context);
 	while (more)
 	{
@@ -271,11 +270,13 @@ apply_in_parts(Change *change, CsStage *set)
 			rows[n++] = ExecCopySlotMinimalTuple(slot);
 		if (n > 0)
 			apply_rows(change, rows, n);
+		/* A row read back from disk belongs to the slot, in this context. */
+		if (more)
+			ExecClearTuple(slot);
 		MemoryContextReset(rows_context);
 	}
 	MemoryContextSwitchTo(part_context);
-	cs_stage_unregister(change->part);
-	tuplestore_end(change->part->store);
+	end_part(change);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(part_context);
 }
@@ -283,17 +284,10 @@ apply_in_parts(Change *change, CsStage *set)
 static void
 apply_rows(Change *change, MinimalTuple *rows, int n)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(change->part->desc, &TTSOpsMinimalTuple);
 	CsError *error;
 
 	CHECK_FOR_INTERRUPTS();
-	cs_stage_clear(change->part);
-	for (int i = 0; i < n; i++)
-	{
-		ExecStoreMinimalTuple(rows[i], slot, false);
-		cs_stage_put_slot(change->part, slot);
-	}
-	ExecDropSingleTupleTableSlot(slot);
+	fill_part(change, rows, n);
 	error = try_statement(change);
 	if (error == NULL)
 		return;
@@ -307,6 +301,37 @@ apply_rows(Change *change, MinimalTuple *rows, int n)
 	}
 	apply_rows(change, rows, n / 2);
 	apply_rows(change, rows + n / 2, n - n / 2);
+}
+
+/* A store of its own for each attempt: those that were read keep a read pointer for each reader, and
+ * get slower with every one. */
+static void
+fill_part(Change *change, MinimalTuple *rows, int n)
+{
+	MemoryContext old = MemoryContextSwitchTo(change->run->context);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(change->part->desc, &TTSOpsMinimalTuple);
+
+	end_part(change);
+	change->part->store = tuplestore_begin_heap(true, false, work_mem);
+	for (int i = 0; i < n; i++)
+	{
+		ExecStoreMinimalTuple(rows[i], slot, false);
+		cs_stage_put_slot(change->part, slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	cs_stage_register(change->part);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+end_part(Change *change)
+{
+	if (change->part->store == NULL)
+		return;
+	cs_stage_unregister(change->part);
+	tuplestore_end(change->part->store);
+	change->part->store = NULL;
+	change->part->count = 0;
 }
 
 /*

@@ -54,13 +54,14 @@ cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 				 errhint("censync.runs shows since when.")));
 		return 0;
 	}
+	cs_run_enter(sync->sync_id);
 	PG_TRY();
 	{
 		run_id = run_locked(sync, request, failure);
 	}
 	PG_FINALLY();
 	{
-		cs_run_unlock(sync->sync_id, request->durable);
+		cs_run_leave(sync->sync_id, request->durable);
 	}
 	PG_END_TRY();
 	return run_id;

@@ -298,7 +298,7 @@ our @running;
 sub new
 {
 	my ($class, %options) = @_;
-	my $directory = PostgreSQL::Test::Utils::tempdir('http');
+	my $directory = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir('http'));
 	my $self = bless { directory => $directory, owner => $$, tls => $options{tls} }, $class;
 	my $script = File::Spec->catfile(dirname(__FILE__), '..', 'http', 'server.py');
 	my @command = ($ENV{PYTHON} || 'python3', '-B', $script, '--parent-pid', $$,
