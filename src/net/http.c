@@ -19,6 +19,7 @@
 #include "storage/fd.h"
 #include "storage/pmsignal.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 

@@ -11,6 +11,7 @@
 #include "net/retry.h"
 #include "storage/latch.h"
 #include "utils/datetime.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
