@@ -140,7 +140,8 @@ sub test_waiting
 			"$sync: not twice at a time");
 		$http->release($gate);
 		$held->{session}->finish;
-		note ${ $held->{err} };
+		is(${ $held->{err} }, '', "$sync: goes on when the answer comes");
+		is(sql('SELECT count(*) FROM waiting'), 7, "$sync: and finds the table as it is now");
 	}
 	# Between two attempts it is no different.
 	sql(q{SELECT censync_alter_sync('waiting', object => 'bad/503?retry_after=60')});
