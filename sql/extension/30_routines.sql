@@ -60,10 +60,10 @@ CREATE FUNCTION censync_preview(server name DEFAULT NULL, query text DEFAULT NUL
     LANGUAGE C VOLATILE ROWS 10 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION censync_preview(name, text, text, int, jsonb) IS 'the first records of a source';
 
-CREATE FUNCTION censync_check(server name, OUT step text, OUT ok boolean, OUT detail text)
+CREATE FUNCTION censync_check(server name, object text DEFAULT NULL, OUT step text, OUT ok boolean, OUT detail text)
     RETURNS SETOF record
-    LANGUAGE C VOLATILE STRICT ROWS 5 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION censync_check(name) IS 'tests a connection step by step: resolve, connect, tls, authenticate, query';
+    LANGUAGE C VOLATILE ROWS 5 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION censync_check(name, text) IS 'tests a connection step by step: resolve, connect, tls, authenticate, query; with object, by asking for that';
 
 CREATE FUNCTION censync_objects(schema name DEFAULT NULL,
     OUT schema_name name, OUT table_name name, OUT supported boolean, OUT key_name name, OUT sync_key text[],
@@ -82,6 +82,6 @@ REVOKE ALL ON FUNCTION censync_fdw_handler(), censync_fdw_validator(text[], oid)
     censync_create_sync(text, regclass, text, name, text, text, text[], jsonb, text, jsonb),
     censync_alter_sync(text, regclass, text, name, text, text, text[], jsonb, text, jsonb),
     censync_drop_sync(text), censync_pause(text), censync_resume(text), censync_reset(text),
-    censync_run(text, boolean, bigint), censync_preview(name, text, text, int, jsonb), censync_check(name),
+    censync_run(text, boolean, bigint), censync_preview(name, text, text, int, jsonb), censync_check(name, text),
     censync_objects(name) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE censync_sync(text), censync_admit(regrole, text) FROM PUBLIC;

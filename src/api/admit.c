@@ -27,7 +27,7 @@ static const char *const operator_grants[] = {
 	"EXECUTE ON FUNCTION %s.censync_pause(text)",
 	"EXECUTE ON FUNCTION %s.censync_resume(text)",
 	"EXECUTE ON FUNCTION %s.censync_reset(text)",
-	"EXECUTE ON FUNCTION %s.censync_check(name)",
+	"EXECUTE ON FUNCTION %s.censync_check(name, text)",
 	"EXECUTE ON FUNCTION %s.censync_preview(name, text, text, int, jsonb)",
 	NULL,
 };

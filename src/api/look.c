@@ -58,7 +58,7 @@ censync_preview(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* SQL: censync_check(server) returns setof (step, ok, detail) */
+/* SQL: censync_check(server, object) returns setof (step, ok, detail) */
 PGDLLEXPORT Datum
 censync_check(PG_FUNCTION_ARGS)
 {
@@ -67,9 +67,13 @@ censync_check(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ListCell *lc;
 
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"server\" must not be null")));
 	InitMaterializedSRF(fcinfo, 0);
 	spec.serverid = get_foreign_server_oid(NameStr(*PG_GETARG_NAME(0)), false);
 	spec.userid = GetUserId();
+	spec.object = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	cs_server_check_usage(spec.serverid, spec.userid);
 	cs_source_type_of_server(spec.serverid)->check(&spec, &check);
 	foreach (lc, check.steps)

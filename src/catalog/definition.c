@@ -125,6 +125,11 @@ cs_sync_list_active(void)
 void
 cs_sync_check_access(const CsSync *sync)
 {
+	if (!OidIsValid(sync->owner) && !sync->at_home)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("role \"%s\", owner of sync \"%s\", does not exist here",
+							   sync->owner_name, sync->name),
+						errhint("Create the role, or define the sync anew.")));
 	if (!OidIsValid(sync->owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -235,11 +240,6 @@ cs_sync_bring_home(CsSync *sync)
 	if (sync->at_home)
 		return;
 	sync->owner = get_role_oid(sync->owner_name, true);
-	if (!OidIsValid(sync->owner))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("role \"%s\", owner of sync \"%s\", does not exist here",
-							   sync->owner_name, sync->name),
-						errhint("Create the role, or define the sync anew.")));
 	cs_sync_check_access(sync);
 	sync->destination = RangeVarGetRelid(
 		makeRangeVarFromNameList(stringToQualifiedNameList(sync->destination_name)), NoLock, true);

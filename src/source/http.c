@@ -136,8 +136,8 @@ http_check(const CsReadSpec *spec, CsCheck *check)
 		if (cs_error_is_cancel(error->code))
 			cs_error_throw(error);
 		report_steps(check, cs_http_step(reader->http), false, tls,
-					 psprintf("%s%s%s%s%s", error->message, error->detail ? ": " : "",
-							  error->detail ? error->detail : "", error->hint ? " " : "",
+					 psprintf("%s%s%s%s%s", error->message, error->detail ? ". " : "",
+							  error->detail ? error->detail : "", error->hint ? ". " : "",
 							  error->hint ? error->hint : ""));
 	}
 	PG_END_TRY();

@@ -33,7 +33,7 @@ my %origin = map {
 } keys %port;
 
 my $node = PostgreSQL::Test::Cluster->new('net');
-$node->init;
+$node->init(extra => ['--encoding=UTF8', '--no-locale']);
 $node->append_conf('postgresql.conf', <<"END");
 session_preload_libraries = '$module'
 censync.allowed_hosts = '127.0.0.0/8, ::1'
