@@ -46,9 +46,8 @@ struct CsPager
 	char *url;	/* current page */
 	int64 page; /* current page number */
 	int64 page_start;
-	int64 records;		/* of all pages so far */
-	uint64 last_digest; /* of the page before */
-	HTAB *seen;			/* hashes of the cursors and URLs that were followed */
+	int64 records; /* of all pages so far */
+	HTAB *seen;	   /* hashes of cursors and URLs that were followed, or of pages */
 };
 
 static void set_up_first_page(CsPager *pager, const CsOptionSet *options);
@@ -58,6 +57,7 @@ static bool relation_has_next(const char *value);
 static bool next_by_cursor(CsPager *pager, const CsPage *page, Jsonb *envelope);
 static bool next_by_count(CsPager *pager, const CsPage *page, Jsonb *envelope);
 static void remember_or_complain(CsPager *pager, const char *token);
+static bool is_new(CsPager *pager, uint64 hash);
 static bool has_more(CsPager *pager, Jsonb *envelope, bool otherwise);
 static void check_total(CsPager *pager, Jsonb *envelope);
 static int64 required_number(Jsonb *envelope, const char *pointer, const char *option);
@@ -282,9 +282,10 @@ next_by_count(CsPager *pager, const CsPage *page, Jsonb *envelope)
 
 	if (page->records == 0 || !has_more(pager, envelope, true))
 		return false;
-	if (page->digest == pager->last_digest && pager->page > pager->page_start)
-		pages_repeat("Two pages in a row hold the same records: the source ignores the parameter "
-					 "that should turn the page.");
+	if (!is_new(pager, page->digest))
+		pages_repeat(
+			"Two pages hold the same records: the source ignores the parameter that should "
+			"turn the page.");
 	if (pager->total_pages_path &&
 		pager->page - pager->page_start + 1 >=
 			required_number(envelope, pager->total_pages_path, "total_pages_path"))
@@ -292,7 +293,6 @@ next_by_count(CsPager *pager, const CsPage *page, Jsonb *envelope)
 	if (pager->total_path &&
 		pager->records >= required_number(envelope, pager->total_path, "total_path"))
 		return false;
-	pager->last_digest = page->digest;
 	pager->page++;
 	value = pager->kind == PAGE_NUMBER ? pager->page : pager->records;
 	set_url(pager, cs_url_set_parameter(pager->first_url, param, psprintf(INT64_FORMAT, value)));
@@ -302,12 +302,17 @@ next_by_count(CsPager *pager, const CsPage *page, Jsonb *envelope)
 static void
 remember_or_complain(CsPager *pager, const char *token)
 {
-	uint64 hash = hash_bytes_extended((const unsigned char *) token, strlen(token), 0);
+	if (!is_new(pager, hash_bytes_extended((const unsigned char *) token, strlen(token), 0)))
+		pages_repeat("The source names a next page that was read before.");
+}
+
+static bool
+is_new(CsPager *pager, uint64 hash)
+{
 	bool found;
 
 	(void) hash_search(pager->seen, &hash, HASH_ENTER, &found);
-	if (found)
-		pages_repeat("The source names a next page that was read before.");
+	return !found;
 }
 
 /* What has_more_path says, or otherwise where there is none. */

@@ -127,10 +127,11 @@ def render_link(page):
 
 
 def nasty_links(first, nxt):
-    """What RFC 8288 allows: quoted commas, a decoy inside quotes, several relations, no quotes."""
+    """What RFC 8288 allows: quoted commas, a decoy inside quotes, several relations, separators
+    in them, no quotes."""
     decoy = '<%s>; title="<%s>; rel=\\"next\\", x"; rel=first' % (first, first)
     if not nxt:
-        return decoy + ", <%s>; REL=\"prev\"" % first
+        return decoy + ", <%s>; REL=\"prev;next,x\"" % first
     return '%s, <%s>; title="x, \\"y\\""; ReL="Next last", <%s>;rel=up' % (decoy, nxt, first)
 
 
