@@ -167,3 +167,26 @@ make_cluster()
 	as_user pg_ctl -D "$directory" -l "$directory.log" -w start > /dev/null ||
 		{ tail -n 20 "$directory.log" >&2; die "the server does not start"; }
 }
+
+# The extension, built from a copy of the sources and installed into a PostgreSQL of our own.
+build_extension()
+{
+	say "Building and installing into a private copy of PostgreSQL $pg_major"
+	make_copies
+	as_user make -s -j2 -C "$work/src" install PG_CONFIG="$bin/pg_config" > "$work/make.log" 2>&1 ||
+		{ tail -n 20 "$work/make.log" >&2; die "the build failed"; }
+}
+
+# serve_directory DIRECTORY: the fake HTTP server, with DIRECTORY below /files; its address is $http.
+serve_directory()
+{
+	replace=exec as_user python3 -B "$work/src/test/http/server.py" --root "$1" --parent-pid $$ \
+		--port-file "$work/http-port" > "$work/http.log" 2>&1 &
+	children+=($!)
+	for _ in $(seq 100); do
+		[ -e "$work/http-port" ] && break
+		sleep 0.1
+	done
+	[ -e "$work/http-port" ] || { cat "$work/http.log" >&2; die "the HTTP server does not start"; }
+	http=http://127.0.0.1:$(cat "$work/http-port")
+}
