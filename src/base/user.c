@@ -79,5 +79,6 @@ switch_to(CsUserContext *saved, Oid userid, int flags, const char *search_path)
 	GetUserIdAndSecContext(&saved->userid, &saved->security_context);
 	SetUserIdAndSecContext(userid, saved->security_context | SECURITY_LOCAL_USERID_CHANGE | flags);
 	saved->guc_nest_level = NewGUCNestLevel();
-	cs_user_set("search_path", search_path);
+	if (search_path)
+		cs_user_set("search_path", search_path);
 }

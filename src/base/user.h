@@ -18,7 +18,7 @@ typedef struct CsUserContext
 
 /*
  * Acts as userid until cs_user_restore, inside a security-restricted operation, with the given
- * search_path.  Errors need no clean-up: the end of the (sub)transaction restores all of it.
+ * search_path, or NULL: the one that is in force.  Errors need no clean-up: the end of the (sub)transaction restores all of it.
  */
 extern void cs_user_switch(CsUserContext *saved, Oid userid, const char *search_path);
 

@@ -58,6 +58,19 @@ cs_json_append_value(StringInfo json, Oid type, Datum value)
 	}
 }
 
+void
+cs_json_append_member(StringInfo json, const char *name, Oid type, Datum value, bool isnull)
+{
+	if (json->data[json->len - 1] != '{')
+		appendStringInfoString(json, ", ");
+	escape_json(json, name);
+	appendStringInfoString(json, ": ");
+	if (isnull)
+		appendStringInfoString(json, "null");
+	else
+		cs_json_append_value(json, type, value);
+}
+
 static bool
 is_json_number(const char *text)
 {

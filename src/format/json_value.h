@@ -14,4 +14,8 @@
  */
 extern void cs_json_append_value(StringInfo json, Oid type, Datum value);
 
+/* Appends "name": value, after a comma unless it is the first member of its object. */
+extern void cs_json_append_member(StringInfo json, const char *name, Oid type, Datum value,
+								  bool isnull);
+
 #endif /* CS_JSON_VALUE_H */

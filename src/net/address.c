@@ -104,12 +104,6 @@ static bool name_matches(const char *host);
 static bool parse_literal(const char *host, Address *address);
 static bool may_connect(const char *host, Address address);
 
-bool
-cs_address_is_public(const struct sockaddr *address)
-{
-	return cs_address_kind(address) == NULL;
-}
-
 const char *
 cs_address_kind(const struct sockaddr *address)
 {

@@ -19,12 +19,9 @@
 
 #include "utils/guc.h"
 
-/* Not private, loopback, link-local, multicast, unspecified, reserved, carrier-grade NAT or
+/* What keeps an address from being public, as a word for a message ("link-local"), or NULL: it is public.
+ * Not so are private, loopback, link-local, multicast, unspecified, reserved, carrier-grade NAT and
  * documentation space; IPv4-mapped, NAT64 and 6to4 addresses are judged by the IPv4 address in them. */
-extern bool cs_address_is_public(const struct sockaddr *address);
-
-/* What keeps an address from being public, as a word for a message ("link-local"), or NULL: it is
- * public. */
 extern const char *cs_address_kind(const struct sockaddr *address);
 
 /* The address as text in buf (INET6_ADDRSTRLEN bytes or more); returns buf.  Throws nothing. */

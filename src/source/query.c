@@ -109,17 +109,11 @@ query_record_json(CsReader *base, const CsRecord *record)
 	StringInfoData json;
 
 	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
 	for (int i = 0; i < base->ncolumns; i++)
-	{
-		appendStringInfoString(&json, i == 0 ? "{" : ", ");
-		escape_json(&json, base->columns[i].name);
-		appendStringInfoString(&json, ": ");
-		if (record->nulls[i])
-			appendStringInfoString(&json, "null");
-		else
-			cs_json_append_value(&json, TupleDescAttr(reader->desc, i)->atttypid,
-								 record->values[i]);
-	}
+		cs_json_append_member(&json, base->columns[i].name,
+							  TupleDescAttr(reader->desc, i)->atttypid, record->values[i],
+							  record->nulls[i]);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
@@ -211,9 +205,7 @@ static void
 switch_to_owner(QueryReader *reader, CsUserContext *saved)
 {
 	/* The path in force is the definition's, put there by whoever opened the reader. */
-	char *path = pstrdup(GetConfigOption("search_path", false, false));
-
-	cs_user_switch(saved, reader->spec->userid, path);
+	cs_user_switch(saved, reader->spec->userid, NULL);
 }
 
 /* By name: a rollback may have closed it already.  One that is under way will, and walks the table of

@@ -156,16 +156,8 @@ cs_decode_row_json(const CsMappingSet *set, const Datum *values, const bool *nul
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
 	for (int k = 0; k < n; k++)
-	{
-		if (k > 0)
-			appendStringInfoString(&json, ", ");
-		escape_json(&json, set->items[k].dest->name);
-		appendStringInfoString(&json, ": ");
-		if (nulls[k])
-			appendStringInfoString(&json, "null");
-		else
-			cs_json_append_value(&json, set->items[k].dest->typid, values[k]);
-	}
+		cs_json_append_member(&json, set->items[k].dest->name, set->items[k].dest->typid, values[k],
+							  nulls[k]);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }

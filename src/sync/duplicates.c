@@ -84,8 +84,8 @@ filter_stage(CsRun *run, CsStage *duplicates)
 		}
 	}
 	MemoryContextDelete(row_context);
-	tuplestore_end(run->stage->store);
-	tuplestore_end(duplicates->store);
+	cs_stage_end(run->stage);
+	cs_stage_end(duplicates);
 	run->stage = kept;
 }
 

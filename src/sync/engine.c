@@ -10,7 +10,6 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -169,7 +168,7 @@ try_run(CsRun *run, MemoryContext result)
 	}
 	PG_CATCH();
 	{
-		error = cs_run_timer_explain(cs_error_catch(result), run->options, result);
+		error = cs_run_timer_explain(cs_error_catch(result), result);
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
@@ -249,7 +248,7 @@ prepare_source(CsRun *run)
 		run->reader = cs_reader_open(&run->spec);
 	run->mappings = cs_mapping_load(sync, run->destination, run->key,
 									knows_columns ? column_names(run->reader) : NIL);
-	cs_user_switch(&saved, run->apply_as, pstrdup(GetConfigOption("search_path", false, false)));
+	cs_user_switch(&saved, run->apply_as, NULL);
 	run->plan = cs_decode_create(run->mappings, knows_columns ? run->reader->columns : NULL,
 								 knows_columns ? run->reader->ncolumns : 0);
 	cs_user_restore(&saved);

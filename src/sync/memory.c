@@ -145,7 +145,7 @@ find_vanished(CsRun *run)
 	cs_run_store(cs_sql_vanished(run->mappings), run->vanished);
 	tracked = run->vanished->count > 0 ? count_tracked(run) : 0;
 	cs_stage_unregister(memory);
-	tuplestore_end(memory->store);
+	cs_stage_end(memory);
 	if (run->vanished->count == 0)
 		return;
 	cs_stage_register(run->vanished);
@@ -225,7 +225,7 @@ type_keys(CsRun *run, CsStage *keys)
 	}
 	cs_user_restore(&saved);
 	MemoryContextDelete(row_context);
-	tuplestore_end(keys->store);
+	cs_stage_end(keys);
 	return memory;
 }
 
@@ -343,5 +343,5 @@ execute_on_keys(CsStage *keys, const char *sql)
 	cs_run_execute(sql, NULL);
 	cs_stage_unregister(keys);
 	cs_user_restore(&saved);
-	tuplestore_end(keys->store);
+	cs_stage_end(keys);
 }

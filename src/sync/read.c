@@ -5,7 +5,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "base/user.h"
@@ -62,7 +61,7 @@ stage_batch(CsRun *run, CsBatch *batch)
 	if (run->limit >= 0)
 		batch->nrecords = (int) Min(batch->nrecords, run->limit - run->counts.read);
 	rows = palloc0(sizeof(CsRow) * batch->nrecords);
-	cs_user_switch(&saved, run->apply_as, pstrdup(GetConfigOption("search_path", false, false)));
+	cs_user_switch(&saved, run->apply_as, NULL);
 	cs_decode_batch(run->plan, batch, rows);
 	run->counts.read += batch->nrecords;
 	for (int i = 0; i < batch->nrecords; i++)

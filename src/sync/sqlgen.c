@@ -19,6 +19,7 @@
 
 static void append_table(StringInfo sql, const CsMappingSet *set);
 static void append_column(StringInfo sql, const char *alias, const CsMapping *mapping);
+static void append_more_keys(StringInfo sql, const CsMappingSet *set);
 static void append_operator(StringInfo sql, Oid operator_oid);
 static void append_key_join(StringInfo sql, const CsMappingSet *set, const char *left,
 							const char *right);
@@ -102,11 +103,7 @@ cs_sql_deletable(const CsMappingSet *set, bool whole_table)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT 0::pg_catalog.int8");
-	for (int k = 0; k < set->nkeys; k++)
-	{
-		appendStringInfoString(&sql, ", ");
-		append_column(&sql, "d", &set->items[k]);
-	}
+	append_more_keys(&sql, set);
 	appendStringInfoString(&sql, " FROM ");
 	append_table(&sql, set);
 	if (!whole_table)
@@ -202,11 +199,7 @@ cs_sql_returning_key(const CsMappingSet *set, const char *sql, bool with_number)
 	initStringInfo(&returning);
 	appendStringInfo(&returning, "%s RETURNING %s", sql,
 					 with_number ? "s.rn" : "0::pg_catalog.int8");
-	for (int k = 0; k < set->nkeys; k++)
-	{
-		appendStringInfoString(&returning, ", ");
-		append_column(&returning, "d", &set->items[k]);
-	}
+	append_more_keys(&returning, set);
 	return returning.data;
 }
 
@@ -285,6 +278,17 @@ static void
 append_column(StringInfo sql, const char *alias, const CsMapping *mapping)
 {
 	appendStringInfo(sql, "%s.%s", alias, quote_identifier(mapping->dest->name));
+}
+
+/* The key columns of the destination (d), after what is listed already. */
+static void
+append_more_keys(StringInfo sql, const CsMappingSet *set)
+{
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		appendStringInfoString(sql, ", ");
+		append_column(sql, "d", &set->items[k]);
+	}
 }
 
 static void

@@ -17,6 +17,7 @@
 
 static TimeoutId timer;
 static bool registered = false;
+static int limit_s = 0; /* of the run that the timer was last started for */
 static volatile sig_atomic_t expired = false;
 
 static void expire(void);
@@ -25,6 +26,7 @@ void
 cs_run_timer_start(int seconds)
 {
 	expired = false;
+	limit_s = seconds;
 	if (seconds == 0)
 		return;
 	if (!registered)
@@ -41,7 +43,7 @@ cs_run_timer_stop(void)
 }
 
 CsError *
-cs_run_timer_explain(CsError *error, const CsSyncOptions *options, MemoryContext context)
+cs_run_timer_explain(CsError *error, MemoryContext context)
 {
 	MemoryContext old;
 	CsError *explained;
@@ -54,8 +56,7 @@ cs_run_timer_explain(CsError *error, const CsSyncOptions *options, MemoryContext
 	explained = palloc0(sizeof(CsError));
 	explained->code = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 	explained->message = pstrdup("the run took longer than its timeout");
-	explained->detail =
-		psprintf("Option timeout is %d s. Nothing was changed.", options->timeout_s);
+	explained->detail = psprintf("Option timeout is %d s. Nothing was changed.", limit_s);
 	explained->hint = pstrdup("Raise the option, or make the source faster.");
 	MemoryContextSwitchTo(old);
 	return explained;
