@@ -32,6 +32,7 @@ static void take_steps(CsRun *run);
 static void prepare(CsRun *run);
 static void prepare_source(CsRun *run);
 static List *column_names(const CsReader *reader);
+static void set_for_bulk(void);
 static void change_destination(CsRun *run);
 static void lock_destination(CsRun *run);
 static void count_delta(CsRun *run);
@@ -200,6 +201,7 @@ take_steps(CsRun *run)
 	cs_user_restore(&saved);
 
 	cs_user_switch(&saved, run->apply_as, CS_SAFE_SEARCH_PATH);
+	set_for_bulk();
 	change_destination(run);
 	cs_user_restore(&saved);
 	PopActiveSnapshot();
@@ -267,6 +269,23 @@ column_names(const CsReader *reader)
 	for (int i = 0; i < reader->ncolumns; i++)
 		names = lappend(names, reader->columns[i].name);
 	return names;
+}
+
+/*
+ * The comparison may use what other bulk work on a table may: maintenance_work_mem, in all, hashes
+ * included.  Code that is compiled for one statement does not pay; and rows are wanted in the order of the
+ * table.
+ */
+static void
+set_for_bulk(void)
+{
+	int bulk = (int) (maintenance_work_mem / Max(hash_mem_multiplier, 1.0));
+
+	if (bulk > work_mem)
+		cs_user_set("work_mem", psprintf("%d", bulk));
+	cs_user_set("jit", "off");
+	cs_user_set("max_parallel_workers_per_gather", "0");
+	cs_user_set("synchronize_seqscans", "off");
 }
 
 static void

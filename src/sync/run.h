@@ -41,12 +41,14 @@ typedef struct CsRun
 	CsDecodePlan *plan;
 	bool read_to_end; /* the source was read to its proven end */
 
+	CsKeyOps *key_ops;
 	CsKeySet *keys;			/* of stage, while reading */
 	CsStage *stage;			/* valid records */
 	CsStage *held;			/* keys of records that are in the source but not in stage; mirrors */
 	int64 unidentified;		/* records whose keys could not be read */
 	CsStage *creates;		/* the delta: rows not in the destination */
 	CsStage *updates;		/* rows that differ */
+	CsStage *extras;		/* keys of rows that no record has; NULL: not wanted */
 	CsStage *vanished;		/* tracked keys that the source no longer has; mirrors */
 	CsStage *deletes;		/* rows to delete */
 	CsStage *written;		/* keys of the rows written so far; mirrors that track */
@@ -94,10 +96,6 @@ extern void cs_run_check_bad_share(const CsRun *run, bool at_end);
 
 /* Executes a statement of sqlgen over registered stages as the current role; dest may be NULL. */
 extern uint64 cs_run_execute(const char *sql, DestReceiver *dest);
-
-/* Makes a receiver for the rows of cs_run_execute that needs nothing at start and end. */
-extern void cs_run_receiver_init(DestReceiver *receiver,
-								 bool (*receive)(TupleTableSlot *slot, DestReceiver *self));
 
 /* Executes a statement and stores its rows in a stage, which is cleared first. */
 extern uint64 cs_run_store(const char *sql, CsStage *stage);

@@ -14,13 +14,18 @@
 #define CS_OP_CREATE 1
 #define CS_OP_UPDATE 2
 #define CS_OP_SKIP 3
+#define CS_OP_EXTRA 4 /* no record, but a row of the destination */
 
 /* stage -> rn of every record whose key another record has too, with its place among them: (rn, first,
  * last), by rn. */
 extern char *cs_sql_duplicates(const CsMappingSet *set);
 
-/* stage, destination -> (rn, c1..cn, op) of records that change something or are skipped. */
-extern char *cs_sql_diff(const CsMappingSet *set, CsBehavior behavior);
+/* stage, destination -> (rn, c1..cn, op) of records that change something or are skipped, and, with
+ * extras, of rows that no record has the key of. */
+extern char *cs_sql_diff(const CsMappingSet *set, CsBehavior behavior, bool with_extras);
+
+/* destination -> its columns of the first n mappings, in their order. */
+extern char *cs_sql_scan(const CsMappingSet *set, int n);
 
 /* memory (key, c1..ck), stage, held -> vanished (key, c1..ck): tracked and no longer in the source. */
 extern char *cs_sql_vanished(const CsMappingSet *set);
