@@ -294,8 +294,9 @@ change_destination(CsRun *run)
 	if (!run->dry_run)
 		cs_apply_lock(run->destination->relid);
 	cs_run_drop_duplicates(run);
-	cs_run_find_deletes(run);
+	cs_run_plan_deletes(run);
 	cs_run_diff(run);
+	cs_run_find_deletes(run);
 	if (run->dry_run)
 		count_delta(run);
 	else

@@ -6,15 +6,8 @@
 #ifndef CS_KEY_SET_H
 #define CS_KEY_SET_H
 
+#include "catalog/mirror_state.h"
 #include "sync/key_ops.h"
-
-/* An order-independent digest of a set of keys.  Sets that differ have different ones, but for a chance
- * of about 1 in 2^64; keys can be added and taken away. */
-typedef struct CsFingerprint
-{
-	int64 count;
-	uint64 sums[2];
-} CsFingerprint;
 
 typedef struct CsKeySet CsKeySet;
 

@@ -17,6 +17,8 @@
 #include "sync/stage.h"
 #include "sync/sync_options.h"
 
+typedef struct CsMirror CsMirror; /* mirror.c */
+
 /* In the run's context, as is what it points to unless said otherwise. */
 typedef struct CsRun
 {
@@ -48,6 +50,7 @@ typedef struct CsRun
 	int64 unidentified;		/* records whose keys could not be read */
 	CsStage *creates;		/* the delta: rows not in the destination */
 	CsStage *updates;		/* rows that differ */
+	CsMirror *mirror;		/* of mirrors that track */
 	CsStage *extras;		/* keys of rows that no record has; NULL: not wanted */
 	CsStage *vanished;		/* tracked keys that the source no longer has; mirrors */
 	CsStage *deletes;		/* rows to delete */
@@ -66,12 +69,15 @@ extern void cs_run_read(CsRun *run);
 /* duplicates.c: takes records that share a key out of stage, but for those that on_duplicate spares */
 extern void cs_run_drop_duplicates(CsRun *run);
 
+/* mirror.c: may anything be deleted, and what must the diff find out for that? */
+extern void cs_run_plan_deletes(CsRun *run);
+
 /* diff.c */
 extern void cs_run_diff(CsRun *run);
 
-/* memory.c: what a mirror tracks */
+/* mirror.c, as the role that applies: what to delete; what to remember, after the apply */
 extern void cs_run_find_deletes(CsRun *run);
-extern bool cs_run_tracks(const CsRun *run);
+extern bool cs_run_tracks(const CsRun *run); /* does the run remember what it writes? */
 extern void cs_run_note_written(CsRun *run, CsStage *keys);
 extern void cs_run_update_memory(CsRun *run);
 

@@ -132,7 +132,32 @@ cs_sql_vanished(const CsMappingSet *set)
 }
 
 char *
-cs_sql_deletable(const CsMappingSet *set, bool whole_table)
+cs_sql_not_held(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql,
+						   "SELECT e.* FROM extras e WHERE NOT EXISTS (SELECT FROM held h WHERE ");
+	append_key_join(&sql, set, "h", "e");
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+char *
+cs_sql_vanished_keys(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT 0::pg_catalog.int8, ");
+	append_columns(&sql, "v", set, 0, set->nkeys);
+	appendStringInfoString(&sql, " FROM vanished v");
+	return sql.data;
+}
+
+char *
+cs_sql_deletable(const CsMappingSet *set)
 {
 	StringInfoData sql;
 
@@ -141,21 +166,10 @@ cs_sql_deletable(const CsMappingSet *set, bool whole_table)
 	append_more_keys(&sql, set);
 	appendStringInfoString(&sql, " FROM ");
 	append_table(&sql, set);
-	if (!whole_table)
-	{
-		/* Not a join: one row may be tracked under several images of its key. */
-		appendStringInfoString(&sql, " d WHERE EXISTS (SELECT FROM vanished v WHERE ");
-		append_key_match(&sql, set, "v");
-		appendStringInfoChar(&sql, ')');
-		return sql.data;
-	}
-	appendStringInfoString(&sql, " d WHERE ");
-	append_keys_not_null(&sql, set);
-	appendStringInfoString(&sql, " AND NOT EXISTS (SELECT FROM stage s WHERE ");
-	append_key_match(&sql, set, "s");
-	appendStringInfoString(&sql, ") AND NOT EXISTS (SELECT FROM held h WHERE ");
-	append_key_match(&sql, set, "h");
-	appendStringInfoString(&sql, ")");
+	/* Not a join: one row may be tracked under several images of its key. */
+	appendStringInfoString(&sql, " d WHERE EXISTS (SELECT FROM vanished v WHERE ");
+	append_key_match(&sql, set, "v");
+	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
 
@@ -165,7 +179,7 @@ cs_sql_forgettable(const CsMappingSet *set)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT v.key FROM vanished v WHERE NOT EXISTS (SELECT FROM ");
+	appendStringInfoString(&sql, "SELECT v.* FROM vanished v WHERE NOT EXISTS (SELECT FROM ");
 	append_table(&sql, set);
 	appendStringInfoString(&sql, " d WHERE ");
 	append_key_match(&sql, set, "v");

@@ -20,7 +20,7 @@
 static CsStage *create(const char *name, TupleDesc desc, int memory_kb);
 static Tuplestorestate *begin_store(int memory_kb);
 static TupleDesc describe(const CsMappingSet *set, int n);
-static void init_columns(TupleDesc desc, const CsMappingSet *set, int n);
+static void init_columns(TupleDesc desc, AttrNumber first, const CsMappingSet *set, int n);
 
 CsStage *
 cs_stage_create_full(const char *name, const CsMappingSet *set)
@@ -67,10 +67,11 @@ cs_stage_end(CsStage *stage)
 CsStage *
 cs_stage_create_tracked(const char *name, const CsMappingSet *set)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(set->nkeys + 1);
+	TupleDesc desc = CreateTemplateTupleDesc(set->nkeys + 2);
 
 	TupleDescInitEntry(desc, 1, "key", TEXTARRAYOID, -1, 0);
-	init_columns(desc, set, set->nkeys);
+	TupleDescInitEntry(desc, 2, "hash", INT8OID, -1, 0);
+	init_columns(desc, 3, set, set->nkeys);
 	return create(name, desc, PART_OF_WORK_MEM);
 }
 
@@ -191,12 +192,12 @@ describe(const CsMappingSet *set, int n)
 	TupleDesc desc = CreateTemplateTupleDesc(n + 1);
 
 	TupleDescInitEntry(desc, 1, "rn", INT8OID, -1, 0);
-	init_columns(desc, set, n);
+	init_columns(desc, 2, set, n);
 	return desc;
 }
 
 static void
-init_columns(TupleDesc desc, const CsMappingSet *set, int n)
+init_columns(TupleDesc desc, AttrNumber first, const CsMappingSet *set, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -204,7 +205,7 @@ init_columns(TupleDesc desc, const CsMappingSet *set, int n)
 		char name[NAMEDATALEN];
 
 		snprintf(name, sizeof(name), "c%d", set->items[i].position);
-		TupleDescInitEntry(desc, i + 2, name, column->typid, column->typmod, 0);
-		TupleDescInitEntryCollation(desc, i + 2, column->collation);
+		TupleDescInitEntry(desc, first + i, name, column->typid, column->typmod, 0);
+		TupleDescInitEntryCollation(desc, first + i, column->collation);
 	}
 }

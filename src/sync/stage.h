@@ -43,7 +43,7 @@ extern CsStage *cs_stage_borrow(const char *name, const CsStage *other);
 /* Ends the store unless it is borrowed. */
 extern void cs_stage_end(CsStage *stage);
 
-/* A stage with a column "key text[]" in place of rn, then the key columns. */
+/* A stage of columns key (the key's text, text[]) and hash in place of rn, then the key columns. */
 extern CsStage *cs_stage_create_tracked(const char *name, const CsMappingSet *set);
 
 /* A stage with a single column "key text[]". */

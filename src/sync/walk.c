@@ -64,7 +64,6 @@ typedef struct Walk
 	int64 skipped;
 } Walk;
 
-static bool is_worthwhile(CsRun *run);
 static int64 destination_bytes(const CsDestination *destination);
 static void set_up(Walk *walk, CsRun *run);
 static void set_up_columns(Walk *walk);
@@ -88,7 +87,7 @@ cs_run_walk(CsRun *run)
 	Walk walk = { 0 };
 	MemoryContext old;
 
-	if (!is_worthwhile(run))
+	if (!cs_run_is_walkable(run))
 		return false;
 	walk.context = AllocSetContextCreate(run->context, "censync walk", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(walk.context);
@@ -105,8 +104,8 @@ cs_run_walk(CsRun *run)
 }
 
 /* When the condition "empty" asks for the text of the row as it is, SQL does. */
-static bool
-is_worthwhile(CsRun *run)
+bool
+cs_run_is_walkable(const CsRun *run)
 {
 	const CsMappingSet *set = run->mappings;
 

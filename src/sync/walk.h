@@ -14,4 +14,7 @@
  */
 extern bool cs_run_walk(CsRun *run);
 
+/* Is it worth a try?  Not so for the first two of these. */
+extern bool cs_run_is_walkable(const CsRun *run);
+
 #endif /* CS_WALK_H */
