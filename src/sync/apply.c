@@ -39,7 +39,10 @@ cs_run_apply(CsRun *run)
 	{
 		int64 updates = run->updates->count;
 		int64 creates = run->creates->count;
-		bool again = apply_round(run, &suppressed, round == 0);
+		bool again;
+
+		run->rounds++;
+		again = apply_round(run, &suppressed, round == 0);
 
 		if (again && left_to_do(run) > 0)
 		{

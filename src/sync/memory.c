@@ -28,6 +28,9 @@
 /* Columns of a tracked stage before those of the key: its text and its hash. */
 #define TRACKED_KEY 2
 
+/* So many keys at most are looked up by index; more are joined. */
+#define MAX_LOOKUPS 50000
+
 /* Takes the hashes that a statement returns. */
 typedef struct HashReceiver
 {
@@ -45,6 +48,7 @@ static Datum key_to_text_array(const CsMappingSet *set, FmgrInfo *output, const 
 static uint64 hash_of(const CsRun *run, const Datum *values);
 static void take_hashes(CsStage *keys, const char *sql, CsFingerprint *print,
 						void (*take)(CsFingerprint *print, uint64 hash));
+static void prefer_lookups(const CsStage *keys);
 static bool receive_hash(TupleTableSlot *slot, DestReceiver *self);
 
 CsStage *
@@ -71,6 +75,7 @@ cs_memory_find(CsRun *run, CsStage *keys, const char *name)
 	CsUserContext saved;
 
 	cs_user_switch_to_catalog(&saved);
+	prefer_lookups(texts);
 	cs_stage_register(texts);
 	cs_run_store(psprintf("SELECT k.* FROM keys k WHERE EXISTS (SELECT FROM "
 						  "censync.mirror_memory m WHERE " SAME_KEY ")",
@@ -83,17 +88,20 @@ cs_memory_find(CsRun *run, CsStage *keys, const char *name)
 }
 
 void
-cs_memory_add(CsRun *run, CsStage *keys, CsFingerprint *print)
+cs_memory_add(CsRun *run, CsStage *keys, bool is_empty, CsFingerprint *print)
 {
 	CsStage *texts = write_texts(run, keys, "keys");
+	const char *unknown =
+		is_empty
+			? ""
+			: psprintf(" WHERE NOT EXISTS (SELECT FROM censync.mirror_memory m WHERE " SAME_KEY ")",
+					   run->sync->sync_id);
 
 	take_hashes(texts,
-				psprintf("WITH fresh AS MATERIALIZED (SELECT k.key, pg_catalog.min(k.hash) AS hash "
-						 "FROM keys k WHERE NOT EXISTS (SELECT FROM censync.mirror_memory m "
-						 "WHERE " SAME_KEY ") GROUP BY k.key), added AS (INSERT INTO "
-						 "censync.mirror_memory SELECT " INT64_FORMAT
+				psprintf("WITH fresh AS MATERIALIZED (SELECT %s k.key, k.hash FROM keys k%s), "
+						 "added AS (INSERT INTO censync.mirror_memory SELECT " INT64_FORMAT
 						 ", f.key FROM fresh f) SELECT f.hash FROM fresh f",
-						 run->sync->sync_id, run->sync->sync_id),
+						 run->rounds > 1 ? "DISTINCT ON (k.key)" : "", unknown, run->sync->sync_id),
 				print, cs_fingerprint_add);
 	cs_stage_end(texts);
 }
@@ -264,10 +272,20 @@ take_hashes(CsStage *keys, const char *sql, CsFingerprint *print,
 
 	cs_receiver_init(&receiver.base, receive_hash);
 	cs_user_switch_to_catalog(&saved);
+	prefer_lookups(keys);
 	cs_stage_register(keys);
 	cs_run_execute(sql, &receiver.base);
 	cs_stage_unregister(keys);
 	cs_user_restore(&saved);
+}
+
+/* The table may never have been analyzed, so the planner can't know how many rows it has. */
+static void
+prefer_lookups(const CsStage *keys)
+{
+	cs_user_set("enable_mergejoin", "off");
+	if (keys->count <= MAX_LOOKUPS)
+		cs_user_set("enable_hashjoin", "off");
 }
 
 static bool

@@ -17,8 +17,9 @@ extern CsStage *cs_memory_load(CsRun *run, CsFingerprint *print);
 /* Those of the keys in a stage that are remembered, as a tracked stage of that name. */
 extern CsStage *cs_memory_find(CsRun *run, CsStage *keys, const char *name);
 
-/* Remembers the keys of a stage; takes those that are new into the fingerprint. */
-extern void cs_memory_add(CsRun *run, CsStage *keys, CsFingerprint *print);
+/* Remembers the keys of a stage; takes those that are new into the fingerprint.  is_empty: nothing is
+ * remembered so far. */
+extern void cs_memory_add(CsRun *run, CsStage *keys, bool is_empty, CsFingerprint *print);
 
 /* Forgets the keys of a tracked stage, and takes them out of the fingerprint. */
 extern void cs_memory_remove(CsRun *run, CsStage *keys, CsFingerprint *print);

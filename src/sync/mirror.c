@@ -37,6 +37,7 @@ struct CsMirror
 	char *key_types;
 	CsMirrorState before; /* as the last run left it, if known */
 	bool known;			  /* before means something */
+	bool counted;		  /* after.tracked.count is right */
 	CsMirrorState after;  /* tracked: kept up to date */
 	bool seen_is_exact;	  /* after.seen has each key of the source once, and no other */
 	bool nothing_vanished;
@@ -127,7 +128,8 @@ cs_run_update_memory(CsRun *run)
 	if (run->vanished && run->vanished->count > 0)
 		forget_gone(run);
 	if (run->written && run->written->count > 0)
-		cs_memory_add(run, run->written, &mirror->after.tracked);
+		cs_memory_add(run, run->written, mirror->counted && mirror->after.tracked.count == 0,
+					  &mirror->after.tracked);
 	/* Fingerprints that are not known are of no types: the next run reads the memory. */
 	if (memcmp(&mirror->before, &mirror->after, sizeof(CsMirrorState)) != 0)
 		cs_mirror_state_save(run->sync->sync_id, mirror->known ? mirror->key_types : "",
@@ -170,6 +172,7 @@ load_state(CsRun *run)
 	mirror->key_types = key_types(run->mappings);
 	mirror->seen_is_exact = run->deletes && run->key_ops->hashable && run->held->count == 0;
 	mirror->known = cs_mirror_state_load(run->sync->sync_id, mirror->key_types, &mirror->before);
+	mirror->counted = mirror->known;
 	mirror->after.tracked = mirror->before.tracked;
 	if (mirror->seen_is_exact)
 		mirror->after.seen = cs_key_set_fingerprint(run->keys);
@@ -268,6 +271,7 @@ find_in_memory(CsRun *run)
 	CsStage *memory = cs_memory_load(run, &mirror->after.tracked);
 	int64 tracked;
 
+	mirror->counted = true;
 	mirror->known = run->key_ops->hashable;
 	run->vanished = cs_stage_create_tracked("vanished", run->mappings);
 	cs_stage_register(run->stage);

@@ -57,6 +57,7 @@ typedef struct CsRun
 	CsStage *written;		/* keys of the rows written so far; mirrors that track */
 	int64 superseded;		/* of counts.invalid: copies that on_duplicate passes over */
 	int64 rejected_deletes; /* of counts.rejected: these were no records */
+	int rounds;				/* in which the delta was applied so far */
 	CsNumberSet *settled;	/* records that need no further look; NULL before the apply */
 	CsRecordLog *changes;	/* log_records = changes: what succeeded; the caller's as records is */
 } CsRun;
