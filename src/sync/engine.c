@@ -72,11 +72,12 @@ cs_engine_validate(const CsSync *sync)
 	CsRun run = { 0 };
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "censync validation", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
+	MemoryContext old = CurrentMemoryContext;
 	CsUserContext saved;
 
 	run.sync = sync;
 	run.context = context;
+	/* Its end goes back to the context that is current now, which must be there then. */
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 	cs_user_switch(&saved, sync->owner, CS_SAFE_SEARCH_PATH);
