@@ -80,7 +80,15 @@ CREATE TABLE censync.mirror_memory (
 CREATE INDEX mirror_memory_key_idx ON censync.mirror_memory (sync_id, pg_catalog.hash_array_extended(key, 0));
 COMMENT ON TABLE censync.mirror_memory IS 'the keys that each mirror has written, and may therefore delete';
 
-REVOKE ALL ON censync.sync_definition, censync.run_log, censync.record_log, censync.mirror_memory FROM PUBLIC;
+CREATE TABLE censync.cursor_state (
+    sync_id bigint PRIMARY KEY,
+    type regtype NOT NULL,
+    watermark text NOT NULL
+);
+COMMENT ON TABLE censync.cursor_state IS 'how far syncs with option cursor_column have come';
+
+REVOKE ALL ON censync.sync_definition, censync.run_log, censync.record_log, censync.mirror_memory,
+    censync.cursor_state FROM PUBLIC;
 
 -- A dump carries the definitions and no history.
 SELECT pg_catalog.pg_extension_config_dump('censync.sync_definition', '');

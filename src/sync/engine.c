@@ -203,6 +203,7 @@ take_steps(CsRun *run)
 	cs_user_switch(&saved, run->apply_as, CS_SAFE_SEARCH_PATH);
 	change_destination(run);
 	cs_user_restore(&saved);
+	cs_cursor_advance(run);
 	PopActiveSnapshot();
 	cs_run_end_stages(run);
 }
@@ -245,6 +246,7 @@ prepare_source(CsRun *run)
 	run->spec.query = sync->query;
 	run->spec.object = sync->object;
 	run->spec.near = run->options->read;
+	run->cursor = cs_cursor_create(run);
 	if (knows_columns)
 		run->reader = cs_reader_open(&run->spec);
 	run->mappings = cs_mapping_load(sync, run->destination, run->key,
@@ -255,9 +257,10 @@ prepare_source(CsRun *run)
 	cs_user_restore(&saved);
 	if (!knows_columns)
 	{
-		run->spec.wanted = cs_decode_wanted(run->plan);
+		run->spec.wanted = cs_cursor_wanted(run, cs_decode_wanted(run->plan));
 		run->reader = cs_reader_open(&run->spec);
 	}
+	cs_cursor_bind(run);
 }
 
 static List *

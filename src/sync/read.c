@@ -63,6 +63,7 @@ stage_batch(CsRun *run, CsBatch *batch)
 	rows = palloc0(sizeof(CsRow) * batch->nrecords);
 	cs_user_switch(&saved, run->apply_as, NULL);
 	cs_decode_batch(run->plan, batch, rows);
+	cs_cursor_note_batch(run, batch);
 	run->counts.read += batch->nrecords;
 	for (int i = 0; i < batch->nrecords; i++)
 		stage_row(run, &batch->records[i], &rows[i]);
