@@ -31,6 +31,7 @@ typedef struct SyncOption
 } SyncOption;
 
 static const SyncOption sync_options[] = {
+	{ "add_columns", OPTION_FLAG, offsetof(CsSyncOptions, add_columns), { NULL } },
 	{ "allow_empty_source", OPTION_FLAG, offsetof(CsSyncOptions, allow_empty_source), { NULL } },
 	{ "cursor_column", OPTION_TEXT, offsetof(CsSyncOptions, cursor_column), { NULL } },
 	{ "cursor_overlap", OPTION_TEXT, offsetof(CsSyncOptions, cursor_overlap), { NULL } },

@@ -25,6 +25,7 @@ typedef struct CsSyncOptions
 	double max_rejected; /* share of the records read */
 	double max_deletes;	 /* share of the rows tracked, or of the table */
 	int timeout_s;		 /* of a run as a whole; 0: none */
+	bool add_columns;	 /* those that the destination lacks */
 	char *cursor_column; /* NULL: every run reads everything */
 	char *cursor_overlap;
 	char *cursor_type; /* of text sources */
