@@ -94,7 +94,10 @@ censync_alter_sync(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(ARG_QUERY) || !PG_ARGISNULL(ARG_OBJECT) || !PG_ARGISNULL(ARG_MAPPINGS))
 		sync->settings = cs_sync_current_settings();
 	settle_key(sync);
-	if (!cs_sync_is_same_work(&old, sync) || !cs_sync_options_read_same(old.options, sync->options))
+	/* A run that goes on would move the watermark of what the sync was. */
+	if (cs_sync_options_parse(old.options)->cursor_column &&
+		(!cs_sync_is_same_work(&old, sync) ||
+		 !cs_sync_options_read_same(old.options, sync->options)))
 	{
 		require_idle(sync);
 		cs_cursor_state_forget(sync->sync_id);
