@@ -57,6 +57,7 @@ static void refuse_stray_options(const CsSyncOptions *options);
 static void load_watermark(CsRun *run, CsCursor *cursor);
 static Oid declared_type(const CsRun *run);
 static void use_type(CsCursor *cursor, Oid type, Oid collation);
+static void note_texts(CsRun *run, const CsBatch *batch);
 static bool read_text(CsCursor *cursor, const CsBatch *batch, Datum *values, bool *nulls,
 					  volatile int *at);
 static void note(CsCursor *cursor, int64 number, Datum value);
@@ -151,37 +152,24 @@ cs_cursor_bind(CsRun *run)
 void
 cs_cursor_note_batch(CsRun *run, const CsBatch *batch)
 {
-	CsCursor *cursor = run->cursor;
-	MemoryContext context = CurrentMemoryContext;
-	Datum *values;
-	bool *nulls;
-	volatile int at = 0;
+	if (run->cursor && !run->reader->typed)
+		note_texts(run, batch);
+	else if (run->cursor)
+		for (int i = 0; i < batch->nrecords; i++)
+			cs_cursor_note_record(run, &batch->records[i]);
+}
 
-	if (cursor == NULL || batch->nrecords == 0)
+/* Nulls need no note: a typed source is asked for them every time, whatever its bound. */
+void
+cs_cursor_note_record(CsRun *run, const CsRecord *record)
+{
+	MemoryContext old;
+
+	if (run->cursor == NULL || record->nulls[run->cursor->position])
 		return;
-	values = palloc(sizeof(Datum) * batch->nrecords);
-	nulls = palloc(sizeof(bool) * batch->nrecords);
-	if (!run->reader->typed)
-		while (at < batch->nrecords)
-			if (!read_text(cursor, batch, values, nulls, &at))
-			{
-				nulls[at++] = true;
-				cursor->nunreadable++;
-			}
-	MemoryContextSwitchTo(run->context);
-	for (int i = 0; i < batch->nrecords; i++)
-	{
-		const CsRecord *record = &batch->records[i];
-
-		/* A typed source is asked for nulls every time, whatever its bound. */
-		if (run->reader->typed && !record->nulls[cursor->position])
-			note(cursor, record->number, record->values[cursor->position]);
-		else if (!run->reader->typed && !nulls[i])
-			note(cursor, record->number, values[i]);
-		else if (!run->reader->typed)
-			cs_number_set_add(cursor->nameless, record->number);
-	}
-	MemoryContextSwitchTo(context);
+	old = MemoryContextSwitchTo(run->context);
+	note(run->cursor, record->number, record->values[run->cursor->position]);
+	MemoryContextSwitchTo(old);
 }
 
 void
@@ -327,6 +315,32 @@ use_type(CsCursor *cursor, Oid type, Oid collation)
 								cursor->since.column, format_type_be(type))));
 		cursor->has_watermark = false;
 	}
+}
+
+static void
+note_texts(CsRun *run, const CsBatch *batch)
+{
+	CsCursor *cursor = run->cursor;
+	Datum *values = palloc(sizeof(Datum) * Max(1, batch->nrecords));
+	bool *nulls = palloc(sizeof(bool) * Max(1, batch->nrecords));
+	volatile int at = 0;
+	MemoryContext old;
+
+	while (at < batch->nrecords)
+		if (!read_text(cursor, batch, values, nulls, &at))
+		{
+			nulls[at++] = true;
+			cursor->nunreadable++;
+		}
+	old = MemoryContextSwitchTo(run->context);
+	for (int i = 0; i < batch->nrecords; i++)
+	{
+		if (nulls[i])
+			cs_number_set_add(cursor->nameless, batch->records[i].number);
+		else
+			note(cursor, batch->records[i].number, values[i]);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 /* From record *at on, in a subtransaction that lasts until one can't be read: then false, and *at is

@@ -24,6 +24,7 @@ extern void cs_cursor_bind(struct CsRun *run);
 
 /* The steps of a run call these; all do nothing for a run without a cursor. */
 extern void cs_cursor_note_batch(struct CsRun *run, const CsBatch *batch);
+extern void cs_cursor_note_record(struct CsRun *run, const CsRecord *record); /* typed sources */
 extern void cs_cursor_note_bad(struct CsRun *run, int64 number);
 
 /* At the end of a run: the watermark is the greatest cursor seen, but never past a bad record. */
