@@ -40,6 +40,12 @@ SELECT censync_create_sync('x', 'dest', 'upsert', object => 'source; DROP TABLE 
 SELECT censync_create_sync('x', 'dest', 'upsert', object => 'source WHERE id = 1');
 SELECT censync_create_sync('x', 'dest', 'upsert', object => 'a.b.c.d');
 -- A name may be anything, and is one name.
+-- Several definitions in one statement, with options: each leaves the memory of the statement as it was.
+SELECT censync_create_sync('several 1', 'dest', 'upsert', query => 'TABLE source', options => '{"max_deletes": 0.1}') > 0 AS one,
+       censync_create_sync('several 2', 'dest', 'upsert', query => 'TABLE source', options => '{"max_rejected": 0.1}') > 0 AS two,
+       repeat('x', 3) AS three;
+SELECT count(censync_drop_sync(name)) FROM censync.syncs WHERE name LIKE 'several%';
+
 CREATE TABLE "a""b; drop table x --" ("c""d; --" int PRIMARY KEY, "E" text);
 SELECT censync_create_sync('n"''; DROP TABLE dest --', '"a""b; drop table x --"', 'upsert', object => '"a""b; drop table x --"') IS NOT NULL AS created;
 SELECT censync_alter_sync('n"''; DROP TABLE dest --', object => '', query => $$SELECT 1 AS "c""d; --", 'e' AS "E"$$);

@@ -93,7 +93,15 @@ CREATE TABLE censync.mirror_state (
 );
 COMMENT ON TABLE censync.mirror_state IS 'fingerprints of the keys that each mirror remembers and has last seen, which spare most runs the reading of mirror_memory; a row may be deleted at any time, and must be if mirror_memory is changed by hand';
 
-REVOKE ALL ON censync.sync_definition, censync.run_log, censync.record_log, censync.mirror_memory, censync.mirror_state FROM PUBLIC;
+CREATE TABLE censync.cursor_state (
+    sync_id bigint PRIMARY KEY,
+    type regtype NOT NULL,
+    watermark text NOT NULL
+);
+COMMENT ON TABLE censync.cursor_state IS 'how far syncs with option cursor_column have come';
+
+REVOKE ALL ON censync.sync_definition, censync.run_log, censync.record_log, censync.mirror_memory,
+    censync.mirror_state, censync.cursor_state FROM PUBLIC;
 
 -- A dump carries the definitions and no history.
 SELECT pg_catalog.pg_extension_config_dump('censync.sync_definition', '');

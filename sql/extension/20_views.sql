@@ -24,6 +24,8 @@ SELECT s.sync_id,
        l.started_at AS last_started_at,
        (SELECT max(ok.finished_at) FROM censync.run_log ok
          WHERE ok.sync_id = s.sync_id AND ok.status = 'completed' AND NOT ok.dry_run) AS last_success_at,
+       (SELECT w.watermark FROM censync.cursor_state w
+         WHERE w.sync_id = s.sync_id AND s.home = censync.home()) AS watermark,
        s.created_at, s.altered_at
   FROM censync.sync_definition s
   LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.owner_oid AND s.home = censync.home()

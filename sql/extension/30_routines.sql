@@ -41,7 +41,7 @@ COMMENT ON FUNCTION censync_resume(text) IS 'makes a paused sync active; one tha
 
 CREATE FUNCTION censync_reset(name text) RETURNS void
     LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION censync_reset(text) IS 'forgets what a mirror has written; its next run is a first run';
+COMMENT ON FUNCTION censync_reset(text) IS 'forgets what a mirror has written and how far a cursor has come; the next run is a first run';
 
 CREATE FUNCTION censync_run(sync text DEFAULT NULL, dry_run boolean DEFAULT false, "limit" bigint DEFAULT NULL)
     RETURNS SETOF censync.runs

@@ -12,10 +12,12 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "catalog/cursor_state.h"
 #include "catalog/definition.h"
 #include "catalog/destination.h"
 #include "catalog/locks.h"
 #include "sync/engine.h"
+#include "sync/sync_options.h"
 
 PG_FUNCTION_INFO_V1(censync_create_sync);
 PG_FUNCTION_INFO_V1(censync_alter_sync);
@@ -76,11 +78,11 @@ PGDLLEXPORT Datum
 censync_alter_sync(PG_FUNCTION_ARGS)
 {
 	CsSync *sync;
-	Oid old_destination;
+	CsSync old;
 
 	require(fcinfo, ARG_NAME, "name");
 	sync = load_owned(fcinfo);
-	old_destination = sync->destination;
+	old = *sync;
 	if (!PG_ARGISNULL(ARG_DESTINATION) && !sync->at_home)
 	{
 		sync->destination_name = "";
@@ -92,8 +94,16 @@ censync_alter_sync(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(ARG_QUERY) || !PG_ARGISNULL(ARG_OBJECT) || !PG_ARGISNULL(ARG_MAPPINGS))
 		sync->settings = cs_sync_current_settings();
 	settle_key(sync);
+	/* A run that goes on would move the watermark of what the sync was. */
+	if (cs_sync_options_parse(old.options)->cursor_column &&
+		(!cs_sync_is_same_work(&old, sync) ||
+		 !cs_sync_options_read_same(old.options, sync->options)))
+	{
+		require_idle(sync);
+		cs_cursor_state_forget(sync->sync_id);
+	}
 	cs_engine_validate(sync);
-	if (sync->destination != old_destination || !PG_ARGISNULL(ARG_SYNC_KEY))
+	if (sync->destination != old.destination || !PG_ARGISNULL(ARG_SYNC_KEY))
 	{
 		require_idle(sync);
 		cs_sync_forget_mirror(sync);
@@ -155,6 +165,7 @@ censync_reset(PG_FUNCTION_ARGS)
 
 	require_idle(sync);
 	cs_sync_forget_mirror(sync);
+	cs_cursor_state_forget(sync->sync_id);
 	PG_RETURN_VOID();
 }
 

@@ -23,6 +23,7 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
+#include "catalog/cursor_state.h"
 #include "catalog/definition.h"
 #include "catalog/spi.h"
 
@@ -45,6 +46,7 @@ PG_FUNCTION_INFO_V1(censync_home);
 
 static CsSync *load(const char *name, const char *sql);
 static CsSync *sync_from_row(CsCatalogAccess *access, uint64 row);
+static bool same_texts(List *a, List *b);
 static List *text_array_to_list(Datum array);
 static Datum list_to_text_array(List *list);
 static Jsonb *copy_jsonb(Datum value);
@@ -216,6 +218,7 @@ cs_sync_delete(const CsSync *sync)
 	CsArgs args = { 0 };
 
 	cs_sync_forget_mirror(sync);
+	cs_cursor_state_forget(sync->sync_id);
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync->sync_id);
 	cs_catalog_execute("DELETE FROM censync.sync_definition WHERE sync_id = $1", &args);
@@ -235,6 +238,17 @@ cs_sync_forget_mirror(const CsSync *sync)
 	cs_catalog_end(&access);
 }
 
+bool
+cs_sync_is_same_work(const CsSync *a, const CsSync *b)
+{
+	return a->destination == b->destination && a->behavior == b->behavior &&
+		   cs_same_text(a->server, b->server) && cs_same_text(a->query, b->query) &&
+		   cs_same_text(a->object, b->object) && same_texts(a->sync_key, b->sync_key) &&
+		   same_texts(a->settings, b->settings) && (a->mappings == NULL) == (b->mappings == NULL) &&
+		   (a->mappings == NULL ||
+			compareJsonbContainers(&a->mappings->root, &b->mappings->root) == 0);
+}
+
 void
 cs_sync_bring_home(CsSync *sync)
 {
@@ -250,6 +264,12 @@ cs_sync_bring_home(CsSync *sync)
 							   sync->destination_name, sync->name),
 						errhint("Create the table, or name another with censync_alter_sync.")));
 	sync->at_home = true;
+}
+
+bool
+cs_same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 CsBehavior
@@ -364,6 +384,20 @@ sync_from_row(CsCatalogAccess *access, uint64 row)
 	sync->version = cs_catalog_text(access, row, 17);
 	MemoryContextSwitchTo(spi);
 	return sync;
+}
+
+static bool
+same_texts(List *a, List *b)
+{
+	ListCell *la;
+	ListCell *lb;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth (la, a, lb, b)
+		if (strcmp(lfirst(la), lfirst(lb)) != 0)
+			return false;
+	return true;
 }
 
 static List *

@@ -65,6 +65,12 @@ extern void cs_sync_refresh_names(const CsSync *sync);
 extern void cs_sync_delete(const CsSync *sync);
 extern void cs_sync_forget_mirror(const CsSync *sync);
 
+/* Do two definitions read the same and write it to the same place in the same way, options aside? */
+extern bool cs_sync_is_same_work(const CsSync *a, const CsSync *b);
+
+/* Are both NULL, or the same? */
+extern bool cs_same_text(const char *a, const char *b);
+
 /* Looks the names of a restored definition up in this database; throws 42704 or 42P01. */
 extern void cs_sync_bring_home(CsSync *sync);
 

@@ -21,6 +21,7 @@
 #include "source/http.h"
 #include "source/options.h"
 #include "source/pages.h"
+#include "source/since.h"
 
 /* What one batch holds at most, whichever comes first. */
 #define BATCH_RECORDS 1000
@@ -56,6 +57,7 @@ typedef struct HttpReader
 } HttpReader;
 
 static CsReader *http_open(const CsReadSpec *spec);
+static const char *ask_for_newer(HttpReader *reader, const CsReadSpec *spec, const char *url);
 static void http_check(const CsReadSpec *spec, CsCheck *check);
 static CsReadStatus http_next_batch(CsReader *base, CsBatch *batch);
 static char *http_record_json(CsReader *base, const CsRecord *record);
@@ -93,6 +95,7 @@ http_open(const CsReadSpec *spec)
 						errhint("ALTER SERVER ... OPTIONS (ADD url 'https://...')")));
 	if (spec->object)
 		url = cs_url_append(url, spec->object);
+	url = ask_for_newer(reader, spec, url);
 	headers = cs_option_get(reader->options, "headers");
 	reader->headers = headers ? cs_headers_parse(headers) : NIL;
 	reader->format = format_by_name(cs_option_get(reader->options, "format"));
@@ -103,6 +106,29 @@ http_open(const CsReadSpec *spec)
 	reader->base.next_batch = http_next_batch;
 	reader->base.record_json = http_record_json;
 	return &reader->base;
+}
+
+/* Once there is a bound, it goes into a query parameter.  What the endpoint makes of it is its business:
+ * more records than asked for do no harm. */
+static const char *
+ask_for_newer(HttpReader *reader, const CsReadSpec *spec, const char *url)
+{
+	const char *parameter = cs_option_get(reader->options, "cursor_request_param");
+	const char *format = cs_option_get(reader->options, "cursor_request_format");
+	char *bound;
+
+	if (spec->since == NULL)
+		return url;
+	if (parameter == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("option \"cursor_column\" needs option \"cursor_request_param\" for a "
+						"source of type \"http\""),
+				 errhint("It names the query parameter by which the endpoint leaves out what is "
+						 "older, such as updated_since.")));
+	reader->base.since = true;
+	bound = cs_since_format(spec->since, format);
+	return bound ? cs_url_set_parameter(url, parameter, bound) : url;
 }
 
 /* Fetches the server's url itself: whatever it answers says how far we got. */

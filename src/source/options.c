@@ -38,6 +38,7 @@ static void check_rate(const char *name, const char *value);
 static void check_format(const char *name, const char *value);
 static void check_delimiter(const char *name, const char *value);
 static void check_pagination(const char *name, const char *value);
+static void check_cursor_format(const char *name, const char *value);
 static void check_pointer(const char *name, const char *value);
 static void check_word(const char *name, const char *value);
 static void check_headers(const char *name, const char *value);
@@ -48,6 +49,7 @@ static void bad_value(const char *name, const char *expected) pg_attribute_noret
 #define SERVER CS_LEVEL_SERVER
 #define USER CS_LEVEL_USER
 #define READ (CS_LEVEL_SERVER | CS_LEVEL_TABLE | CS_LEVEL_SYNC)
+#define CURSOR (CS_LEVEL_SERVER | CS_LEVEL_SYNC)
 
 /* Every option there is, by name within its group. */
 static const CsOption options[] = {
@@ -69,6 +71,9 @@ static const CsOption options[] = {
 	{ "format", READ, false, check_format },
 	{ "headers", READ, false, check_headers },
 	{ "records", READ, false, check_pointer },
+	/* from where on */
+	{ "cursor_request_format", CURSOR, false, check_cursor_format },
+	{ "cursor_request_param", CURSOR, false, check_word },
 	/* in how many pieces */
 	{ "cursor_param", READ, false, check_word },
 	{ "cursor_path", READ, false, check_pointer },
@@ -371,6 +376,13 @@ check_pagination(const char *name, const char *value)
 		if (strcmp(kinds[i], value) == 0)
 			return;
 	bad_value(name, "none, link, cursor, next_url, page or offset");
+}
+
+static void
+check_cursor_format(const char *name, const char *value)
+{
+	if (strcmp(value, "iso") != 0 && strcmp(value, "epoch") != 0 && strcmp(value, "epoch_ms") != 0)
+		bad_value(name, "iso, epoch or epoch_ms");
 }
 
 static void

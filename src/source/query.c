@@ -12,9 +12,11 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "catalog/namespace.h"
+#include "parser/parser.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/regproc.h"
@@ -57,6 +59,9 @@ static int64 slot_bytes(TupleTableSlot *slot);
 static char *query_record_json(CsReader *base, const CsRecord *record);
 static const char *query_text(const CsReadSpec *spec);
 static void open_portal(QueryReader *reader, const char *sql);
+static SPIPlanPtr prepare(const char *sql, int nargs, Oid *types);
+static bool narrow(SPIPlanPtr *plan, const char *sql, const CsReadSince *since);
+static const char *without_semicolon(const char *sql);
 static void refuse_writing(SPIPlanPtr plan);
 static void describe(QueryReader *reader);
 static void switch_to_owner(QueryReader *reader, CsUserContext *saved);
@@ -78,6 +83,7 @@ cs_query_open(const CsReadSpec *spec)
 	MemoryContextRegisterResetCallback(context, &reader->close);
 	reader->base.typed = true;
 	reader->base.local = true;
+	reader->base.since = true;
 	reader->base.next_batch = query_next_batch;
 	reader->base.record_json = query_record_json;
 	reader->base.each = query_each;
@@ -198,21 +204,68 @@ open_portal(QueryReader *reader, const char *sql)
 {
 	CsUserContext saved;
 	SPIPlanPtr plan;
+	const CsReadSince *since = reader->spec->since;
+	bool narrowed = false;
+	Datum bound = since ? since->value : (Datum) 0;
 
 	switch_to_owner(reader, &saved);
-	plan = SPI_prepare(sql, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare the source query: %s", SPI_result_code_string(SPI_result));
+	plan = prepare(sql, 0, NULL);
 	if (!SPI_is_cursor_plan(plan))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the source query must be one statement that returns rows"),
 						errhint("It is a SELECT, VALUES or TABLE, or WITH in front of one.")));
 	refuse_writing(plan);
+	if (since && OidIsValid(since->type))
+		narrowed = narrow(&plan, sql, since);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	reader->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	reader->portal = SPI_cursor_open(NULL, plan, narrowed ? &bound : NULL, NULL, true);
 	PopActiveSnapshot();
 	SPI_freeplan(plan);
 	cs_user_restore(&saved);
+}
+
+static SPIPlanPtr
+prepare(const char *sql, int nargs, Oid *types)
+{
+	SPIPlanPtr plan = SPI_prepare(sql, nargs, types);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the source query: %s", SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/* Around a query that has been proved to be one SELECT: only what is not older than the bound.  A column
+ * of another type than the bound is left as it is: whoever gave the bound sees that, too. */
+static bool
+narrow(SPIPlanPtr *plan, const char *sql, const CsReadSince *since)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(*plan));
+	TupleDesc desc = source->resultDesc;
+	const char *column = quote_identifier(since->column);
+	Oid type = since->type;
+	int matches = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), since->column) == 0)
+			matches += getBaseType(TupleDescAttr(desc, i)->atttypid) == type ? 1 : 2;
+	if (matches != 1)
+		return false;
+	SPI_freeplan(*plan);
+	/* The newline ends a comment that the query may end with. */
+	*plan = prepare(psprintf("SELECT * FROM (%s\n) AS source WHERE source.%s "
+							 "OPERATOR(pg_catalog.>=) $1 OR source.%s IS NULL",
+							 without_semicolon(sql), column, column),
+					1, &type);
+	return true;
+}
+
+static const char *
+without_semicolon(const char *sql)
+{
+	RawStmt *statement = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+
+	sql += statement->stmt_location;
+	return statement->stmt_len > 0 ? pnstrdup(sql, statement->stmt_len) : sql;
 }
 
 /* SPI would refuse it too, with a message about functions. */

@@ -35,17 +35,29 @@ typedef struct CsColumn
 	Oid collation;
 } CsColumn;
 
+/* An incremental read: leaves out records whose value in the column is known to be below the bound, and
+ * no others.  A reader may bring more than it must. */
+typedef struct CsReadSince
+{
+	const char *column;
+	Oid type;	  /* of the bound; InvalidOid: there is none, all is read */
+	Datum value;  /* the bound, inclusive */
+	char *text;	  /* the same as text under canonical settings */
+	Oid declared; /* what the column's text is compared as; InvalidOid: the source has types */
+} CsReadSince;
+
 /* What to read.  Filled by the caller; outlives the reader. */
 typedef struct CsReadSpec
 {
-	Oid serverid;		/* InvalidOid: a query in this database */
-	Oid userid;			/* whose user mapping and privileges count */
-	const char *query;	/* or NULL */
-	const char *object; /* or NULL */
-	List *near;			/* DefElem *: options of the sync or foreign table, nearer than the
+	Oid serverid;			  /* InvalidOid: a query in this database */
+	Oid userid;				  /* whose user mapping and privileges count */
+	const char *query;		  /* or NULL */
+	const char *object;		  /* or NULL */
+	List *near;				  /* DefElem *: options of the sync or foreign table, nearer than the
 								 * server's */
-	List *wanted;		/* char *: columns to read, in this order; NIL: what there is
+	List *wanted;			  /* char *: columns to read, in this order; NIL: what there is
 								 * (records then only have their raw form, or typed values) */
+	const CsReadSince *since; /* or NULL */
 } CsReadSpec;
 
 typedef struct CsBatch
@@ -76,6 +88,7 @@ struct CsReader
 	bool *seen;		  /* per column: has any record had it yet; typed: all true */
 	int64 bytes_read; /* so far */
 	bool local;		  /* reads this database: needs a snapshot, no network */
+	bool since;		  /* heeds CsReadSpec.since */
 
 	/* Both are called with CurrentMemoryContext set to the batch's context. */
 	CsReadStatus (*next_batch)(CsReader *reader, CsBatch *batch);

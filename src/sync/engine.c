@@ -20,6 +20,7 @@
 #include "base/user.h"
 #include "catalog/late_log.h"
 #include "catalog/locks.h"
+#include "sync/add_columns.h"
 #include "sync/engine.h"
 #include "sync/privileges.h"
 #include "sync/run.h"
@@ -27,9 +28,11 @@
 
 static CsSync *load_runnable(const char *name);
 static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure);
+static CsError *add_columns_first(const CsRun *run, MemoryContext result);
 static CsError *try_run(CsRun *run, MemoryContext result);
 static void take_steps(CsRun *run);
 static void prepare(CsRun *run);
+static int prepare_destination(CsRun *run);
 static void prepare_source(CsRun *run);
 static List *column_names(const CsReader *reader);
 static void set_for_bulk(void);
@@ -73,11 +76,13 @@ cs_engine_validate(const CsSync *sync)
 	CsRun run = { 0 };
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "censync validation", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
+	MemoryContext old = CurrentMemoryContext;
 	CsUserContext saved;
 
 	run.sync = sync;
 	run.context = context;
+	run.dry_run = true;
+	/* Its end goes back to the context that is current now, which must be there then. */
 	SPI_connect();
 	MemoryContextSwitchTo(context);
 	cs_user_switch(&saved, sync->owner, CS_SAFE_SEARCH_PATH);
@@ -131,7 +136,9 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	run.records = cs_record_log_create();
 	run.changes = cs_record_log_create();
 	run.context = AllocSetContextCreate(result, "censync run", ALLOCSET_DEFAULT_SIZES);
-	error = try_run(&run, result);
+	error = request->durable && !request->dry_run ? add_columns_first(&run, result) : NULL;
+	if (error == NULL)
+		error = try_run(&run, result);
 	MemoryContextDelete(run.context);
 	if (request->durable)
 		error = commit_run(error, result);
@@ -143,6 +150,50 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 		cs_error_throw(error);
 	*failure = error;
 	return run.run_id;
+}
+
+/* In a transaction of its own, so that the table is not locked while the source is read. */
+static CsError *
+add_columns_first(const CsRun *run, MemoryContext result)
+{
+	CsRun first = *run;
+	ResourceOwner owner = CurrentResourceOwner;
+	CsError *volatile error = NULL;
+	volatile int added = 0;
+
+	first.context = AllocSetContextCreate(result, "censync added columns", ALLOCSET_DEFAULT_SIZES);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(first.context);
+	PG_TRY();
+	{
+		CsUserContext saved;
+
+		cs_user_switch(&saved, run->sync->owner, CS_SAFE_SEARCH_PATH);
+		cs_sync_apply_settings(run->sync);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (cs_sync_options_parse(run->sync->options)->add_columns)
+			added = prepare_destination(&first);
+		PopActiveSnapshot();
+		cs_user_restore(&saved);
+		cs_run_timer_stop();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		error = cs_run_timer_explain(cs_error_catch(result), result);
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(result);
+	CurrentResourceOwner = owner;
+	MemoryContextDelete(first.context);
+	if (added > 0)
+	{
+		SPI_commit();
+		cs_run_lock_again(run->sync->sync_id);
+		MemoryContextSwitchTo(result);
+	}
+	return error;
 }
 
 /* In a subtransaction, so that a failed run changes nothing and its log remains. */
@@ -204,6 +255,7 @@ take_steps(CsRun *run)
 	set_for_bulk();
 	change_destination(run);
 	cs_user_restore(&saved);
+	cs_cursor_advance(run);
 	PopActiveSnapshot();
 	cs_run_end_stages(run);
 }
@@ -211,6 +263,15 @@ take_steps(CsRun *run)
 /* Everything that can be known, and go wrong, before the source is read. */
 static void
 prepare(CsRun *run)
+{
+	(void) prepare_destination(run);
+	prepare_source(run);
+	cs_privileges_check(run->mappings, run->sync->behavior, run->apply_as);
+}
+
+/* Returns how many columns were added to it. */
+static int
+prepare_destination(CsRun *run)
 {
 	const CsSync *sync = run->sync;
 
@@ -229,8 +290,7 @@ prepare(CsRun *run)
 		run->serverid = get_foreign_server_oid(sync->server, false);
 		cs_server_check_usage(run->serverid, sync->owner);
 	}
-	prepare_source(run);
-	cs_privileges_check(run->mappings, sync->behavior, run->apply_as);
+	return cs_columns_add(run);
 }
 
 /* A source that knows its columns is opened first; one that doesn't is told which are wanted. */
@@ -246,6 +306,7 @@ prepare_source(CsRun *run)
 	run->spec.query = sync->query;
 	run->spec.object = sync->object;
 	run->spec.near = run->options->read;
+	run->cursor = cs_cursor_create(run);
 	if (knows_columns)
 		run->reader = cs_reader_open(&run->spec);
 	run->mappings = cs_mapping_load(sync, run->destination, run->key,
@@ -256,9 +317,10 @@ prepare_source(CsRun *run)
 	cs_user_restore(&saved);
 	if (!knows_columns)
 	{
-		run->spec.wanted = cs_decode_wanted(run->plan);
+		run->spec.wanted = cs_cursor_wanted(run, cs_decode_wanted(run->plan));
 		run->reader = cs_reader_open(&run->spec);
 	}
+	cs_cursor_bind(run);
 }
 
 static List *

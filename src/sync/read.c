@@ -81,6 +81,7 @@ take_directly(void *arg, const CsRecord *record)
 	MemoryContext old = MemoryContextSwitchTo(direct->context);
 
 	cs_decode_direct(direct->run->plan, record, &direct->row);
+	cs_cursor_note_record(direct->run, record);
 	direct->run->counts.read++;
 	stage_row(direct->run, record, &direct->row);
 	MemoryContextSwitchTo(old);
@@ -136,6 +137,7 @@ stage_batch(CsRun *run, CsBatch *batch)
 	rows = palloc0(sizeof(CsRow) * batch->nrecords);
 	cs_user_switch(&saved, run->apply_as, NULL);
 	cs_decode_batch(run->plan, batch, rows);
+	cs_cursor_note_batch(run, batch);
 	run->counts.read += batch->nrecords;
 	for (int i = 0; i < batch->nrecords; i++)
 		stage_row(run, &batch->records[i], &rows[i]);

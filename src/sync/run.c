@@ -35,6 +35,7 @@ cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 n
 				  const CsError *error, char *payload)
 {
 	log_outcome(run, operation, status, number, key, error, payload);
+	cs_cursor_note_bad(run, number);
 	if (strcmp(status, "invalid") == 0)
 		run->counts.invalid++;
 	else
@@ -134,6 +135,7 @@ cs_run_end_stages(CsRun *run)
 	for (int i = 0; i < (int) lengthof(stages); i++)
 		if (stages[i])
 			cs_stage_end(stages[i]);
+	cs_cursor_end(run);
 }
 
 static void

@@ -10,6 +10,7 @@
 
 #include "catalog/run_log.h"
 #include "source/reader.h"
+#include "sync/cursor.h"
 #include "sync/decode.h"
 #include "sync/key_set.h"
 #include "sync/mapping.h"
@@ -42,6 +43,7 @@ typedef struct CsRun
 	CsReader *reader;
 	CsDecodePlan *plan;
 	bool read_to_end; /* the source was read to its proven end */
+	CsCursor *cursor; /* incremental reads, else NULL */
 
 	CsKeyOps *key_ops;
 	CsKeySet *keys;			/* of stage, while reading */

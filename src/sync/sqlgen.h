@@ -55,6 +55,10 @@ extern char *cs_sql_returning_key(const CsMappingSet *set, const char *sql, bool
 /* part, destination -> one row if the destination has a row with the key of one in part. */
 extern char *cs_sql_key_exists(const CsMappingSet *set);
 
+/* The columns (CsColumn *) go into the destination, nullable.  Types and collations are qualified as the
+ * search_path in force asks. */
+extern char *cs_sql_add_columns(const CsDestination *destination, List *columns);
+
 /* destination -> at most one empty row. */
 extern char *cs_sql_any_row(const CsMappingSet *set);
 

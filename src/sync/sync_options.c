@@ -18,7 +18,8 @@ typedef enum OptionKind
 	OPTION_CHOICE, /* an enum, by the position of its name */
 	OPTION_SHARE,  /* 0 to 1 */
 	OPTION_FLAG,
-	OPTION_SECONDS
+	OPTION_SECONDS,
+	OPTION_TEXT
 } OptionKind;
 
 typedef struct SyncOption
@@ -30,7 +31,11 @@ typedef struct SyncOption
 } SyncOption;
 
 static const SyncOption sync_options[] = {
+	{ "add_columns", OPTION_FLAG, offsetof(CsSyncOptions, add_columns), { NULL } },
 	{ "allow_empty_source", OPTION_FLAG, offsetof(CsSyncOptions, allow_empty_source), { NULL } },
+	{ "cursor_column", OPTION_TEXT, offsetof(CsSyncOptions, cursor_column), { NULL } },
+	{ "cursor_overlap", OPTION_TEXT, offsetof(CsSyncOptions, cursor_overlap), { NULL } },
+	{ "cursor_type", OPTION_TEXT, offsetof(CsSyncOptions, cursor_type), { NULL } },
 	{ "log_records", OPTION_FLAG, offsetof(CsSyncOptions, log_changes), { "problems", "changes" } },
 	{ "max_deletes", OPTION_SHARE, offsetof(CsSyncOptions, max_deletes), { NULL } },
 	{ "max_rejected", OPTION_SHARE, offsetof(CsSyncOptions, max_rejected), { NULL } },
@@ -75,6 +80,16 @@ cs_sync_options_parse(Jsonb *json)
 	cs_catalog_end(&access);
 	cs_options_validate(options->read, CS_LEVEL_SYNC);
 	return options;
+}
+
+bool
+cs_sync_options_read_same(Jsonb *a, Jsonb *b)
+{
+	const CsSyncOptions *x = cs_sync_options_parse(a);
+	const CsSyncOptions *y = cs_sync_options_parse(b);
+
+	return equal(x->read, y->read) && cs_same_text(x->cursor_column, y->cursor_column) &&
+		   cs_same_text(x->cursor_type, y->cursor_type);
 }
 
 static void
@@ -126,6 +141,9 @@ parse_value(CsSyncOptions *options, const SyncOption *option, const char *value)
 			return *(double *) target >= 0 && *(double *) target <= 1;
 		case OPTION_SECONDS:
 			return parse_int(value, (int *) target, GUC_UNIT_S, NULL) && *(int *) target >= 0;
+		case OPTION_TEXT:
+			*(char **) target = pstrdup(value);
+			return value[0] != '\0';
 	}
 	return false;
 }
@@ -151,6 +169,8 @@ expected_value(const SyncOption *option)
 		return "a share, 0 to 1";
 	if (option->kind == OPTION_SECONDS)
 		return "seconds, or a number with a unit such as \"5 min\"; 0 for none";
+	if (option->kind == OPTION_TEXT)
+		return "a text that is not empty";
 	if (option->choices[0] == NULL)
 		return "true or false";
 	initStringInfo(&names);

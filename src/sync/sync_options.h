@@ -25,10 +25,17 @@ typedef struct CsSyncOptions
 	double max_rejected; /* share of the records read */
 	double max_deletes;	 /* share of the rows tracked, or of the table */
 	int timeout_s;		 /* of a run as a whole; 0: none */
-	List *read;			 /* DefElem *: what belongs to the reader */
+	bool add_columns;	 /* those that the destination lacks */
+	char *cursor_column; /* NULL: every run reads everything */
+	char *cursor_overlap;
+	char *cursor_type; /* of text sources */
+	List *read;		   /* DefElem *: what belongs to the reader */
 } CsSyncOptions;
 
 /* Throws HV00D for unknown options (with the valid ones as hint) and 22023 for bad values. */
 extern CsSyncOptions *cs_sync_options_parse(Jsonb *options);
+
+/* Do both sets make a run read the same records, and order them by the same cursor? */
+extern bool cs_sync_options_read_same(Jsonb *a, Jsonb *b);
 
 #endif /* CS_SYNC_OPTIONS_H */

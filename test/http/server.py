@@ -47,6 +47,7 @@ PAGING of the JSON array set=NAME, size=N records a page (default 2)
                      empty_at=K         page K is empty, others follow (link, cursor, next_url)
                      hold_at=K          page K waits for /control/release
                      pause=S            seconds before every page but the first
+                     updated_since=T    only records whose updated_at, as text, is not below T
   /slowpages/KIND    the same with pause=0.2
 
 MISHAPS; times=N: only the first N times, then good; set=NAME: what "good" is; id=ANY: counts apart

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from .wire import DELIVERY, Refused, Response, error_response
 
 COMMON = DELIVERY | {"set", "size", "fail_at", "status", "times", "retry_after", "repeat_at",
-                     "cut_at", "cap", "lie_total", "hold_at", "pause"}
+                     "cut_at", "cap", "lie_total", "hold_at", "pause", "updated_since"}
 KINDS = {
     "link": {"after", "form", "empty_at"},
     "cursor": {"cursor", "end", "empty_at"},
@@ -26,7 +26,8 @@ class Page:
 
     def __init__(self, request, kind):
         self.request, self.kind = request, kind
-        self.records = split_array(*request.state.document(request.text("set", "")))
+        self.records = newer(split_array(*request.state.document(request.text("set", ""))),
+                             request.text("updated_since", ""))
         self.size = request.number("size", 2, 1, 10**6)
         self.cap = request.number("cap", 10**6, 1)
         self.empty_at = request.number("empty_at", 0)
@@ -78,6 +79,11 @@ def split_array(content, content_type):
         if text[at:at + 1] == ",":
             at = space.match(text, at + 1).end()
     return items
+
+
+def newer(items, since):
+    """Those whose updated_at, as text, is not below since; others have no say in the matter."""
+    return [item for item in items if not since or str(json.loads(item)["updated_at"]) >= since]
 
 
 # -- opaque tokens.  The bytes in front make Base64's + and / appear, which clients must encode.
