@@ -86,7 +86,8 @@ apply_round(CsRun *run, int64 *suppressed, bool is_first)
 	return true;
 }
 
-/* Whatever is refused at first may pass once the other kinds of changes are done. */
+/* Whatever is refused at first may pass once the other kinds of changes are done.  Rows that wait for each
+ * other in a chain are done in one pass of the right direction. */
 static void
 apply_changes(CsChange *changes)
 {
@@ -101,7 +102,7 @@ apply_changes(CsChange *changes)
 
 		before = total_applied(changes);
 		for (int kind = 0; kind < CS_N_CHANGES; kind++)
-			any |= cs_change_retry(&changes[kind]);
+			any |= cs_change_retry(&changes[kind], pass % 2 == 1);
 		if (!any)
 			break;
 	}
