@@ -22,7 +22,7 @@ static void note_written(CsChange *change);
 
 /*
  * An update that came up short is undone and done again in a way that says which rows it wrote: another
- * session may have deleted the others, or a trigger refused them.
+ * session may have deleted the others, or a trigger refused them.  After a prelude it is only undone.
  */
 CsError *
 cs_change_attempt(CsChange *change)
@@ -30,7 +30,7 @@ cs_change_attempt(CsChange *change)
 	bool short_of_rows = false;
 	CsError *error = try_once(change, change->must_return, &short_of_rows);
 
-	if (short_of_rows)
+	if (short_of_rows && change->prelude == NULL)
 		error = try_once(change, true, &short_of_rows);
 	return error;
 }
@@ -51,7 +51,7 @@ try_once(CsChange *change, bool returning, bool *short_of_rows)
 	PG_TRY();
 	{
 		processed = execute(change, returning);
-		*short_of_rows = change->kind == CS_CHANGE_UPDATE && !returning &&
+		*short_of_rows = change->kind == CS_CHANGE_UPDATE && (!returning || change->prelude) &&
 						 processed < (uint64) change->part->count;
 		if (*short_of_rows)
 			RollbackAndReleaseCurrentSubTransaction();
@@ -97,6 +97,8 @@ execute(CsChange *change, bool returning)
 
 	if (change->run->options->log_changes && change->kind == CS_CHANGE_UPDATE)
 		cs_change_note_old(change);
+	if (change->prelude && cs_run_execute(change->prelude, NULL) < (uint64) change->part->count)
+		return 0;
 	if (few && returning)
 		return cs_run_store_prepared(change->few_returning, change->returned);
 	if (few)

@@ -84,6 +84,12 @@ cs_change_apply(CsChange *change, CsStage *set)
 	/* With on_error = fail too: the row to blame is named, and its values stay out of the message. */
 	if (error)
 		work_around(change, set, error);
+	cs_change_end_results(change);
+}
+
+void
+cs_change_end_results(CsChange *change)
+{
 	if (change->returned)
 		cs_stage_end(change->returned);
 	change->returned = NULL;

@@ -32,7 +32,7 @@ typedef struct CsChange
 	CsPart *window;				   /* part, while the set is taken in parts; else NULL */
 	CsStage *returned;			   /* what it returned; made when first needed */
 	CsStage *before;			   /* log_records = changes: rows as they were before an update */
-	bool keep_before;			   /* before was taken already */
+	const char *prelude;		   /* to be executed first, for all rows or none; usually NULL */
 	MemoryContext attempt_context; /* lives for one attempt; its error is in it */
 	int width;					   /* so many rows does the next attempt in parts take */
 	int wrong_guesses;			   /* how often another row than the last one read was at fault */
@@ -81,5 +81,14 @@ extern void cs_change_log(CsChange *change);
 extern CsStage *cs_change_set_apart(CsChange *change, CsStage *set, const CsError *error,
 									CsStage *suspects);
 
+/* The same file: the record numbers that a question about a set finds; NULL if there are none, or the
+ * question met an error that may be a row's (a CHECK may raise one of its own) or lacks a privilege. */
+extern CsNumberSet *cs_change_find(CsStage *set, const char *sql);
+
+/* Ends what a statement has returned. */
+extern void cs_change_end_results(CsChange *change);
+
+/* exchange.c: applies refused updates whose rows exchange values of a unique constraint among them. */
+extern void cs_change_exchange(CsChange *change);
 
 #endif /* CS_CHANGE_H */

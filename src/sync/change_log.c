@@ -31,8 +31,7 @@ cs_change_note_old(CsChange *change)
 	if (change->before == NULL)
 		change->before = cs_stage_create("before", run->mappings, false);
 	MemoryContextSwitchTo(old);
-	if (!change->keep_before)
-		cs_run_store(cs_sql_before_update(run->mappings), change->before);
+	cs_run_store(cs_sql_before_update(run->mappings), change->before);
 }
 
 void

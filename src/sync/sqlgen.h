@@ -64,6 +64,12 @@ extern char *cs_sql_any_row(const CsMappingSet *set);
 extern char *cs_sql_suspects(const CsMappingSet *set, const CsConstraints *constraints, int what,
 							 bool for_update);
 
+/* part, destination -> rn of rows whose new values of unique constraints belong to none but rows of part. */
+extern char *cs_sql_exchangeable(const CsMappingSet *set, const CsConstraints *constraints);
+
+/* part -> destination: NULL into these columns (positions in the mappings), where it is not to stay. */
+extern char *cs_sql_vacate(const CsMappingSet *set, const List *columns);
+
 /* How many rows of the destination have a key; how many different keys are tracked (memory). */
 extern char *cs_sql_count_destination(const CsMappingSet *set);
 extern char *cs_sql_count_tracked(const CsMappingSet *set);

@@ -40,6 +40,9 @@ static void add_foreign_key(Search *search, const CsForeignKey *key);
 static void append_nulls_of_key(Search *search, const CsForeignKey *key);
 static void append_no_parent(Search *search, const CsForeignKey *key);
 static void add_unique(Search *search, const CsUniqueKey *key);
+static bool use_unique(Search *search, const CsUniqueKey *key);
+static void append_owner(Search *search, const CsUniqueKey *key, bool in_set);
+static void append_same_key(Search *search, const char *other);
 static void begin_select(Search *search);
 static char *assemble(const Search *search);
 
@@ -63,6 +66,56 @@ cs_sql_suspects(const CsMappingSet *set, const CsConstraints *constraints, int w
 		foreach (lc, set->destination->keys)
 			add_unique(&search, lfirst(lc));
 	return search.selects.len > 0 ? assemble(&search) : NULL;
+}
+
+char *
+cs_sql_exchangeable(const CsMappingSet *set, const CsConstraints *constraints)
+{
+	Search search = { .set = set, .constraints = constraints, .for_update = true };
+	StringInfo sql = &search.selects;
+	ListCell *lc;
+
+	load_values(&search);
+	initStringInfo(sql);
+	begin_select(&search);
+	appendStringInfoString(sql, "true");
+	foreach (lc, set->destination->keys)
+	{
+		if (!use_unique(&search, lfirst(lc)))
+			continue;
+		appendStringInfoString(sql, " AND NOT EXISTS (");
+		append_owner(&search, lfirst(lc), false);
+		appendStringInfoString(sql, " AND NOT EXISTS (SELECT FROM v q WHERE ");
+		append_same_key(&search, "q");
+		appendStringInfoString(sql, ")) AND NOT EXISTS (");
+		append_owner(&search, lfirst(lc), true);
+		appendStringInfo(sql, " AND o.%s OPERATOR(pg_catalog.<) v.%s)", search.number,
+						 search.number);
+	}
+	return assemble(&search);
+}
+
+char *
+cs_sql_vacate(const CsMappingSet *set, const List *columns)
+{
+	StringInfoData sql;
+	const ListCell *lc;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "UPDATE ");
+	cs_sql_append_table(&sql, set);
+	appendStringInfoString(&sql, " d SET ");
+	foreach (lc, columns)
+	{
+		const CsMapping *mapping = &set->items[lfirst_int(lc)];
+		const char *name = quote_identifier(mapping->dest->name);
+
+		appendStringInfo(&sql, "%s%s = CASE WHEN s.c%d IS NOT DISTINCT FROM NULL THEN d.%s END",
+						 foreach_current_index(lc) > 0 ? ", " : "", name, mapping->position, name);
+	}
+	appendStringInfoString(&sql, " FROM part s WHERE ");
+	cs_sql_append_key_match(&sql, set, "s");
+	return sql.data;
 }
 
 static void
@@ -259,46 +312,70 @@ append_no_parent(Search *search, const CsForeignKey *key)
 static void
 add_unique(Search *search, const CsUniqueKey *key)
 {
-	const CsMappingSet *set = search->set;
 	StringInfo sql = &search->selects;
+
+	if (!use_unique(search, key))
+		return;
+	begin_select(search);
+	appendStringInfoString(sql, "EXISTS (");
+	append_owner(search, key, false);
+	appendStringInfoString(sql, " AND NOT (");
+	append_same_key(search, "v");
+	appendStringInfoString(sql, "))");
+	begin_select(search);
+	appendStringInfoString(sql, "EXISTS (");
+	append_owner(search, key, true);
+	appendStringInfo(sql, " AND o.%s OPERATOR(pg_catalog.<) v.%s)", search->number, search->number);
+}
+
+/* Can its new values be told?  They and the sync key's are then in v. */
+static bool
+use_unique(Search *search, const CsUniqueKey *key)
+{
+	const CsMappingSet *set = search->set;
 
 	if (key == set->key || key->refused || !all_known(search, key->columns, key->ncolumns) ||
 		!any_mapped(search, key->columns, key->ncolumns))
-		return;
+		return false;
 	use(search, key->columns, key->ncolumns);
 	for (int k = 0; k < set->nkeys; k++)
 		search->used[cs_destination_find_column(set->destination, set->items[k].dest->name)] = true;
-	for (int in_set = 0; in_set <= 1; in_set++)
-	{
-		begin_select(search);
-		appendStringInfoString(sql, "EXISTS (SELECT FROM ");
-		if (in_set)
-			appendStringInfoString(sql, "v");
-		else
-			cs_sql_append_table(sql, set);
-		appendStringInfoString(sql, " o WHERE ");
-		for (int i = 0; i < key->ncolumns; i++)
-		{
-			appendStringInfo(sql, "o.%s", name_of(search, key->columns[i]));
-			cs_sql_append_operator(sql, key->eq_operators[i]);
-			appendStringInfo(sql, "v.%s AND ", name_of(search, key->columns[i]));
-		}
-		if (in_set)
-			appendStringInfo(sql, "o.%s OPERATOR(pg_catalog.<) v.%s)", search->number,
-							 search->number);
-		else
-		{
-			appendStringInfoString(sql, "NOT (");
-			for (int k = 0; k < set->nkeys; k++)
-			{
-				const char *name = quote_identifier(set->items[k].dest->name);
+	return true;
+}
 
-				appendStringInfo(sql, "%so.%s", k ? " AND " : "", name);
-				cs_sql_append_operator(sql, set->key->eq_operators[k]);
-				appendStringInfo(sql, "v.%s", name);
-			}
-			appendStringInfoString(sql, "))");
-		}
+/* SELECT FROM the destination, or v, as o: rows that have what v is to get. */
+static void
+append_owner(Search *search, const CsUniqueKey *key, bool in_set)
+{
+	StringInfo sql = &search->selects;
+
+	appendStringInfoString(sql, "SELECT FROM ");
+	if (in_set)
+		appendStringInfoString(sql, "v");
+	else
+		cs_sql_append_table(sql, search->set);
+	appendStringInfoString(sql, " o WHERE ");
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		appendStringInfo(sql, "%so.%s", i ? " AND " : "", name_of(search, key->columns[i]));
+		cs_sql_append_operator(sql, key->eq_operators[i]);
+		appendStringInfo(sql, "v.%s", name_of(search, key->columns[i]));
+	}
+}
+
+/* o and another by sync key */
+static void
+append_same_key(Search *search, const char *other)
+{
+	const CsMappingSet *set = search->set;
+
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		const char *name = quote_identifier(set->items[k].dest->name);
+
+		appendStringInfo(&search->selects, "%so.%s", k ? " AND " : "", name);
+		cs_sql_append_operator(&search->selects, set->key->eq_operators[k]);
+		appendStringInfo(&search->selects, "%s.%s", other, name);
 	}
 }
 

@@ -23,6 +23,41 @@ static int what_to_search(int code);
 static CsNumberSet *search(CsChange *change, CsStage *set, int what);
 static bool receive_number(TupleTableSlot *slot, DestReceiver *self);
 
+CsNumberSet *
+cs_change_find(CsStage *set, const char *sql)
+{
+	NumberReceiver receiver = { .numbers = cs_number_set_create() };
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool failed = false;
+
+	cs_run_receiver_init(&receiver.base, receive_number);
+	cs_stage_register(set);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		cs_run_execute(sql, &receiver.base);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		CsError *error = cs_error_catch(caller);
+
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		if (!cs_error_is_of_value(error->code))
+			cs_error_throw(error);
+		failed = true;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	cs_stage_unregister(set);
+	return failed || receiver.count == 0 ? NULL : receiver.numbers;
+}
+
 CsStage *
 cs_change_set_apart(CsChange *change, CsStage *set, const CsError *error, CsStage *suspects)
 {
@@ -66,46 +101,14 @@ what_to_search(int code)
 	}
 }
 
-/* The record numbers of suspects, or NULL if there are none, or the question itself met an error: a CHECK
- * may raise one of its own. */
 static CsNumberSet *
 search(CsChange *change, CsStage *set, int what)
 {
-	const CsRun *run = change->run;
-	const CsMappingSet *mappings = run->mappings;
-	NumberReceiver receiver = { .numbers = cs_number_set_create() };
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	CsError *error;
+	const CsMappingSet *mappings = change->run->mappings;
 	char *sql = cs_sql_suspects(mappings, cs_constraints_load(mappings->destination), what,
 								change->kind == CS_CHANGE_UPDATE);
 
-	if (sql == NULL)
-		return NULL;
-	cs_run_receiver_init(&receiver.base, receive_number);
-	cs_stage_register(set);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		cs_run_execute(sql, &receiver.base);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		error = cs_error_catch(caller);
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (!cs_error_is_of_value(error->code))
-			cs_error_throw(error);
-		receiver.count = 0;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	cs_stage_unregister(set);
-	return receiver.count > 0 ? receiver.numbers : NULL;
+	return sql ? cs_change_find(set, sql) : NULL;
 }
 
 static bool
