@@ -32,20 +32,20 @@ CREATE TABLE source (id int, needed text, checked int, parent int, self int, cod
                      share int, big text, note text);
 GRANT SELECT ON source TO regress_censync_bad;
 -- Every seventeenth record is bad, in one of so many ways; the first half of them is in the destination already.
-CREATE PROCEDURE fill(kinds text[], every int DEFAULT 17) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE fill(kinds text[], every int DEFAULT 17, rows int DEFAULT 3000) LANGUAGE plpgsql AS $$
 BEGIN
     TRUNCATE source, dest, parents;
     INSERT INTO parents SELECT generate_series(1, 9);
     INSERT INTO dest (id, needed, code, during) VALUES (0, 'x', 'taken', '[0,10)');
-    INSERT INTO dest (id, needed, checked, code, self) SELECT n, 'x', 2, 'old' || n, 0 FROM generate_series(1, 1500) n;
+    INSERT INTO dest (id, needed, checked, code, self) SELECT n, 'x', 2, 'old' || n, 0 FROM generate_series(1, rows / 2) n;
     INSERT INTO source
       SELECT n, CASE WHEN k <> 'missing' THEN 'y' END, CASE k WHEN 'check' THEN -1 ELSE 5 END, CASE k WHEN 'parent' THEN 99 ELSE n % 9 + 1 END,
-             CASE k WHEN 'self' THEN -n ELSE CASE WHEN n > 2000 THEN 1502 ELSE 0 END END, CASE k WHEN 'unique' THEN 'taken' ELSE 'new' || n END,
+             CASE k WHEN 'self' THEN -n ELSE CASE WHEN n > rows * 2 / 3 THEN rows / 2 + 2 ELSE 0 END END, CASE k WHEN 'unique' THEN 'taken' ELSE 'new' || n END,
              CASE k WHEN 'domain' THEN -1 ELSE 1 END, CASE k WHEN 'exclusion' THEN '[5,6)' ELSE int4range(n * 10, n * 10 + 5) END,
              CASE k WHEN 'conversion' THEN 'many' WHEN 'generated' THEN '0' ELSE '3' END, CASE k WHEN 'raising check' THEN 0 ELSE 3 END,
              CASE k WHEN 'big' THEN (SELECT string_agg(md5((n * 1000 + i)::text), '') FROM generate_series(1, 500) i) END,
              CASE k WHEN 'before' THEN k WHEN 'after' THEN k WHEN 'hidden' THEN k WHEN 'quiet' THEN k ELSE 'new' END
-        FROM (SELECT n, CASE WHEN n % every = 1 THEN kinds[n / every % cardinality(kinds) + 1] ELSE '' END FROM generate_series(1, 3000) n) g (n, k);
+        FROM (SELECT n, CASE WHEN n % every = 1 THEN kinds[n / every % cardinality(kinds) + 1] ELSE '' END FROM generate_series(1, rows) n) g (n, k);
 END $$;
 
 -- The truth: outcomes by id, and what the table then has.  All of it is undone; the result is in variables.
@@ -80,12 +80,12 @@ END $$;
 ALTER FUNCTION truth() OWNER TO regress_censync_bad;
 
 -- One line per reason of the truth; "differs" are outcomes and rows of the table that a run made otherwise.
-CREATE FUNCTION play(kinds text[], every int DEFAULT 17, options jsonb DEFAULT '{}') RETURNS TABLE (what text, code text, "constraint" text, n bigint) LANGUAGE plpgsql AS $$
+CREATE FUNCTION play(kinds text[], every int DEFAULT 17, rows int DEFAULT 3000, options jsonb DEFAULT '{}') RETURNS TABLE (what text, code text, "constraint" text, n bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     r censync.runs;
 BEGIN
-    CALL fill(kinds, every);
+    CALL fill(kinds, every, play.rows);
     TRUNCATE want;
     INSERT INTO want SELECT * FROM truth();
     PERFORM censync_alter_sync('bad', options => '{"max_rejected": 1}' || play.options);
@@ -99,15 +99,15 @@ BEGIN
       SELECT 'differs', w.code || ' -> ' || coalesce(d.code, 'went through'), w.constraint || ' -> ' || coalesce(d.constraint, ''), count(*)
         FROM (SELECT o.* FROM want, unnest(outcomes) o) w FULL JOIN does d USING (id)
        WHERE (w.code, w.constraint) IS DISTINCT FROM (d.code, d.constraint) OR record_number <> id
-          OR operation <> CASE WHEN w.code IN ('22P02') OR w.constraint = 'size_is_positive' THEN 'read' WHEN id <= 1500 THEN 'update' ELSE 'insert' END
+          OR operation <> CASE WHEN w.code IN ('22P02') OR w.constraint = 'size_is_positive' THEN 'read' WHEN id <= play.rows / 2 THEN 'update' ELSE 'insert' END
        GROUP BY 2, 3;
     RETURN QUERY
-      SELECT 'rows that differ', NULL, NULL, count(*) FROM (SELECT e FROM want, jsonb_array_elements(rows) e) w FULL JOIN dest d ON to_jsonb(d) = e WHERE e IS NULL OR d IS NULL;
+      SELECT 'rows that differ', NULL, NULL, count(*) FROM (SELECT e FROM want, jsonb_array_elements(want.rows) e) w FULL JOIN dest d ON to_jsonb(d) = e WHERE e IS NULL OR d IS NULL;
 END $$;
 SELECT censync_create_sync('bad', 'dest', 'upsert', query => 'SELECT * FROM bad_rows.source ORDER BY id') IS NOT NULL AS created;
 -- Each kind by itself, so that the way by which it is found is its own; then all at once.
 SELECT k.kind, p.* FROM unnest('{missing,check,parent,self,unique,exclusion,before,after,generated,hidden,big,domain,conversion,raising check}'::text[]) WITH ORDINALITY k (kind, o),
-  LATERAL play(ARRAY[kind]) p WHERE what <> 'truth' ORDER BY o;
+  LATERAL play(ARRAY[kind], rows => 600) p WHERE what <> 'truth' ORDER BY o;
 SELECT * FROM play('{missing,check,parent,self,unique}');
 SELECT * FROM play('{missing,check,parent,self,unique,exclusion,before,after,generated,hidden,big,domain,conversion,raising check}');
 -- Very many of them.
