@@ -257,7 +257,7 @@ SELECT go('constrained') FROM censync_alter_sync('constrained', options => '{"ma
 SELECT * FROM bad;
 UPDATE constrained_source SET country = 'FR', email = 'new' WHERE id = 10;
 SELECT go('constrained'), go('constrained');
--- Whichever of the two goes first; a swap can't be had.
+-- Whichever of the two goes first; then both at once.
 UPDATE constrained_source SET email = CASE id WHEN 10 THEN 'a' ELSE 'free' END;
 SELECT go('constrained'), go('constrained');
 UPDATE constrained_source SET email = CASE id WHEN 10 THEN 'free' ELSE 'a' END;

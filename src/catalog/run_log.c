@@ -29,6 +29,7 @@
 
 static void end_store(void *store);
 static const char *bounded(const char *payload);
+static Datum log_jsonb(const char *json, bool own);
 static Datum safe_jsonb(const char *json);
 
 int64
@@ -149,13 +150,13 @@ cs_record_log_add(CsRecordLog *log, const CsRecordOutcome *outcome)
 	if (outcome->record_number > 0)
 		SET(0, Int64GetDatum(outcome->record_number));
 	if (outcome->sync_key)
-		SET(1, safe_jsonb(outcome->sync_key));
+		SET(1, log_jsonb(outcome->sync_key, outcome->own_json));
 	SET_TEXT(2, outcome->operation);
 	SET_TEXT(3, outcome->status);
 	SET_TEXT(4, texts[0]);
 	SET_TEXT(5, texts[1]);
 	if (outcome->payload)
-		SET(6, safe_jsonb(bounded(outcome->payload)));
+		SET(6, log_jsonb(bounded(outcome->payload), outcome->own_json));
 	SET_TEXT(7, error ? error->column : NULL);
 	SET_TEXT(8, error ? error->constraint : NULL);
 #undef SET
@@ -211,6 +212,13 @@ bounded(const char *payload)
 	escape_json(&json, start);
 	appendStringInfoChar(&json, '}');
 	return json.data;
+}
+
+/* A subtransaction for each of a million records is to be had only where it is needed. */
+static Datum
+log_jsonb(const char *json, bool own)
+{
+	return own ? DirectFunctionCall1(jsonb_in, CStringGetDatum(json)) : safe_jsonb(json);
 }
 
 /* Text that may or may not be JSON that jsonb can hold, as jsonb; what it can't hold becomes a string. */

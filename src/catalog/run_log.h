@@ -32,6 +32,7 @@ typedef struct CsRecordOutcome
 	const char *status;	   /* "invalid", "rejected", "succeeded" */
 	const CsError *error;  /* NULL for succeeded */
 	const char *payload;   /* JSON text, or NULL */
+	bool own_json;		   /* key and payload were made here, of values that jsonb can hold */
 } CsRecordOutcome;
 
 /* Outcomes waiting to be written: survives the rollback of what was done since it was created. */

@@ -26,6 +26,7 @@
 
 static bool apply_round(CsRun *run, int64 *suppressed, bool is_first);
 static void apply_changes(CsChange *changes);
+static void retry_refused(CsChange *changes, int64 before);
 static int64 total_applied(const CsChange *changes);
 static int64 left_to_do(const CsRun *run);
 
@@ -89,27 +90,38 @@ apply_round(CsRun *run, int64 *suppressed, bool is_first)
 	return true;
 }
 
-/* Whatever is refused at first may pass once the other kinds of changes are done. */
+/* Whatever is refused at first may pass once the other kinds of changes are done.  Rows that wait for each
+ * other in a chain are done in one pass of the right direction. */
 static void
 apply_changes(CsChange *changes)
 {
-	int64 before = 0;
+	int64 before;
 
 	for (int kind = 0; kind < CS_N_CHANGES; kind++)
 		if (changes[kind].set)
 			cs_change_apply(&changes[kind], changes[kind].set);
+	retry_refused(changes, 0);
+	before = total_applied(changes);
+	cs_change_exchange(&changes[CS_CHANGE_UPDATE]);
+	retry_refused(changes, before);
+	for (int kind = 0; kind < CS_N_CHANGES; kind++)
+		cs_change_blame_refused(&changes[kind]);
+}
+
+/* As long as more is applied than before. */
+static void
+retry_refused(CsChange *changes, int64 before)
+{
 	for (int pass = 0; pass < MAX_PASSES && total_applied(changes) > before; pass++)
 	{
 		bool any = false;
 
 		before = total_applied(changes);
 		for (int kind = 0; kind < CS_N_CHANGES; kind++)
-			any |= cs_change_retry(&changes[kind]);
+			any |= cs_change_retry(&changes[kind], pass % 2 == 1);
 		if (!any)
 			break;
 	}
-	for (int kind = 0; kind < CS_N_CHANGES; kind++)
-		cs_change_blame_refused(&changes[kind]);
 }
 
 static int64

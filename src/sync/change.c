@@ -3,8 +3,12 @@
  *		One kind of change being applied, past rows that the destination refuses.
  *
  * A set is tried as one statement.  If that fails for a reason that can be a
- * row's, the set is taken in parts, and a part that fails in halves, each
- * attempt in a subtransaction, down to single rows.
+ * row's, the rows that break a constraint are looked for by a query, set apart,
+ * and tried one by one after the others.  What that can't find (a trigger that
+ * raises, a partition that isn't there) is met by taking the set in parts: how
+ * far a statement had read when it failed says which row it was.
+ *
+ * Whatever is thought of a row beforehand, only its own attempt is a verdict.
  */
 #include "postgres.h"
 
@@ -12,33 +16,29 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "sync/change.h"
 #include "sync/sqlgen.h"
 
-/* Rows of a set that failed are retried in parts of so many. */
+/* So many rows at most does a part have, and so many bytes. */
 #define PART_ROWS 1024
+#define PART_BYTES (4 * 1024 * 1024)
+
+/* After so many wrong guesses parts are halved instead. */
+#define MAX_WRONG_GUESSES 16
 
 /* So many refused rows of one kind at most are tried again: they are kept in memory. */
 #define MAX_REFUSED 10000
 
-/* A row that was refused by itself and may yet pass; in the change's refused_context. */
-typedef struct CsRefusal
-{
-	MinimalTuple row;
-	CsError *error;
-} CsRefusal;
-
-static void apply_in_parts(CsChange *change, CsStage *set);
+static void work_around(CsChange *change, CsStage *set, CsError *error);
+static void apply_in_parts(CsChange *change, CsStage *set, int width);
+static int read_rows(CsStage *set, TupleTableSlot **slot, MinimalTuple *rows);
 static void apply_rows(CsChange *change, MinimalTuple *rows, int n);
-static void fill_part(CsChange *change, MinimalTuple *rows, int n);
-static void end_part(CsChange *change);
-static CsError *try_statement(CsChange *change);
-static CsError *try_once(CsChange *change, bool returning, bool *short_of_rows);
-static void note_result(CsChange *change, uint64 processed, bool returning);
-static void log_changes(CsChange *change);
+static int narrow_down(CsChange *change, MinimalTuple *rows, int n);
+static bool apply_row(CsChange *change, MinimalTuple row);
+static CsError *try_rows(CsChange *change, MinimalTuple *rows, int n);
+static void give_up_row(CsChange *change, MinimalTuple row, const CsError *error);
 static void refuse_row(CsChange *change, MinimalTuple row, const CsError *error);
 static bool may_pass_later(int code);
 static void blame_row(CsChange *change, MinimalTuple row, const CsError *error);
@@ -60,7 +60,11 @@ cs_change_init(CsChange *change, CsRun *run, CsChangeKind kind, CsStage *stage)
 	change->sql = kind == CS_CHANGE_DELETE	 ? cs_sql_delete(set)
 				  : kind == CS_CHANGE_UPDATE ? cs_sql_update(set)
 											 : cs_sql_insert(set);
-	change->sql_returning = cs_sql_returning_key(set, change->sql, kind == CS_CHANGE_UPDATE);
+	change->sql_returning =
+		cs_sql_returning(set, change->sql, kind == CS_CHANGE_UPDATE, run->options->log_changes);
+	change->few = cs_prepared_create(change->sql);
+	change->few_returning = cs_prepared_create(change->sql_returning);
+	change->key_exists = cs_prepared_create(cs_sql_key_exists(set));
 	change->must_return =
 		run->options->log_changes || (kind != CS_CHANGE_DELETE && cs_run_tracks(run));
 	change->settled = true;
@@ -75,30 +79,41 @@ cs_change_apply(CsChange *change, CsStage *set)
 		return;
 	change->part = set;
 	cs_stage_register(set);
-	error = try_statement(change);
+	error = cs_change_attempt(change);
 	cs_stage_unregister(set);
 	/* With on_error = fail too: the row to blame is named, and its values stay out of the message. */
 	if (error)
-		apply_in_parts(change, set);
+		work_around(change, set, error);
+	cs_change_end_results(change);
+}
+
+void
+cs_change_end_results(CsChange *change)
+{
 	if (change->returned)
 		cs_stage_end(change->returned);
 	change->returned = NULL;
+	if (change->before)
+		cs_stage_end(change->before);
+	change->before = NULL;
 }
 
 bool
-cs_change_retry(CsChange *change)
+cs_change_retry(CsChange *change, bool backwards)
 {
 	CsStage *set;
 	TupleTableSlot *slot;
-	ListCell *lc;
+	int n = list_length(change->refused);
 
-	if (change->refused == NIL)
+	if (n == 0)
 		return false;
 	set = cs_stage_create_like(change->set);
 	slot = MakeSingleTupleTableSlot(set->desc, &TTSOpsMinimalTuple);
-	foreach (lc, change->refused)
+	for (int i = 0; i < n; i++)
 	{
-		ExecStoreMinimalTuple(((CsRefusal *) lfirst(lc))->row, slot, false);
+		CsRefusal *refusal = list_nth(change->refused, backwards ? n - 1 - i : i);
+
+		ExecStoreMinimalTuple(refusal->row, slot, false);
 		cs_stage_put_slot(set, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -112,12 +127,19 @@ cs_change_retry(CsChange *change)
 void
 cs_change_blame_refused(CsChange *change)
 {
+	MemoryContext old;
 	ListCell *lc;
 
+	if (change->refused == NIL)
+		return;
+	old = MemoryContextSwitchTo(change->attempt_context);
 	foreach (lc, change->refused)
+	{
+		MemoryContextReset(change->attempt_context);
 		blame_row(change, ((CsRefusal *) lfirst(lc))->row, ((CsRefusal *) lfirst(lc))->error);
-	if (change->refused_context)
-		MemoryContextDelete(change->refused_context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(change->refused_context);
 }
 
 void
@@ -130,206 +152,176 @@ cs_change_settle(CsRun *run, CsStage *stage)
 		cs_number_set_add(run->settled, DatumGetInt64(slot_getattr(slot, 1, &isnull)));
 }
 
+/*
+ * The suspects come last: what they lack may be there by then.  But if the first bad row is to end the run,
+ * they come first.
+ */
 static void
-apply_in_parts(CsChange *change, CsStage *set)
+work_around(CsChange *change, CsStage *set, CsError *error)
 {
-	MemoryContext part_context =
-		AllocSetContextCreate(change->run->context, "censync part", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(part_context);
-	MinimalTuple *rows = palloc(sizeof(MinimalTuple) * PART_ROWS);
-	TupleTableSlot *slot = cs_stage_rewind(set);
-	MemoryContext rows_context =
-		AllocSetContextCreate(part_context, "censync rows of part", ALLOCSET_DEFAULT_SIZES);
-	bool more = true;
+	CsStage *suspects = cs_stage_create_like(set);
+	CsStage *rest = set;
+	CsStage *others;
 
 	change->in_parts = true;
-	change->part = palloc0(sizeof(CsStage));
-	change->part->name = "part";
-	change->part->desc = set->desc;
-	change->part->full = set->full;
-	MemoryContextSwitchTo(rows_context);
-	while (more)
+	change->searched = 0;
+	while (error && (others = cs_change_set_apart(change, rest, error, suspects)) != NULL)
 	{
-		int n = 0;
+		if (rest != set)
+			cs_stage_end(rest);
+		rest = others;
+		if (change->run->options->fail_on_error)
+		{
+			apply_in_parts(change, suspects, 1);
+			cs_stage_clear(suspects);
+		}
+		change->part = rest;
+		cs_stage_register(rest);
+		error = rest->count > 0 ? cs_change_attempt(change) : NULL;
+		cs_stage_unregister(rest);
+	}
+	if (error)
+		apply_in_parts(change, rest, PART_ROWS);
+	if (suspects->count > 0)
+		apply_in_parts(change, suspects, 1);
+	if (rest != set)
+		cs_stage_end(rest);
+	cs_stage_end(suspects);
+	change->in_parts = false;
+}
 
-		while (n < PART_ROWS && (more = cs_stage_next(set, slot)))
-			rows[n++] = ExecCopySlotMinimalTuple(slot);
-		if (n > 0)
-			apply_rows(change, rows, n);
+static void
+apply_in_parts(CsChange *change, CsStage *set, int width)
+{
+	MemoryContext rows_context =
+		AllocSetContextCreate(change->run->context, "censync rows of part", ALLOCSET_DEFAULT_SIZES);
+	MinimalTuple *rows = palloc(sizeof(MinimalTuple) * PART_ROWS);
+	TupleTableSlot *slot = cs_stage_rewind(set);
+	MemoryContext old;
+	int n;
+
+	if (change->attempt_context == NULL)
+		change->attempt_context =
+			AllocSetContextCreate(change->run->context, "censync attempt", ALLOCSET_DEFAULT_SIZES);
+	change->width = width;
+	change->window = cs_part_create(set);
+	change->part = &change->window->stage;
+	old = MemoryContextSwitchTo(rows_context);
+	while ((n = read_rows(set, &slot, rows)) > 0)
+	{
+		apply_rows(change, rows, n);
 		/* A row read back from disk belongs to the slot, in this context. */
-		if (more)
+		if (slot)
 			ExecClearTuple(slot);
 		MemoryContextReset(rows_context);
 	}
-	MemoryContextSwitchTo(part_context);
-	end_part(change);
 	MemoryContextSwitchTo(old);
-	MemoryContextDelete(part_context);
+	cs_part_end(change->window);
+	change->window = NULL;
+	MemoryContextDelete(rows_context);
+	pfree(rows);
+}
+
+/* The next rows of the set; *slot is NULL after the last. */
+static int
+read_rows(CsStage *set, TupleTableSlot **slot, MinimalTuple *rows)
+{
+	Size bytes = 0;
+	int n = 0;
+
+	while (*slot && n < PART_ROWS && bytes < PART_BYTES)
+	{
+		if (!cs_stage_next(set, *slot))
+		{
+			*slot = NULL;
+			break;
+		}
+		rows[n] = ExecCopySlotMinimalTuple(*slot);
+		bytes += rows[n++]->t_len;
+	}
+	return n;
 }
 
 static void
 apply_rows(CsChange *change, MinimalTuple *rows, int n)
 {
-	CsError *error;
+	MemoryContext old = MemoryContextSwitchTo(change->attempt_context);
 
-	CHECK_FOR_INTERRUPTS();
-	fill_part(change, rows, n);
-	error = try_statement(change);
-	if (error == NULL)
-		return;
-	if (n == 1)
+	for (int at = 0; at < n;)
 	{
-		if (lost_a_race(change, error))
-			change->settled = false;
+		int width = Min(change->width, n - at);
+
+		if (width == 1)
+		{
+			if (apply_row(change, rows[at]))
+				change->width = 2;
+			at++;
+		}
+		else if (try_rows(change, rows + at, width) == NULL)
+		{
+			change->width = Min(PART_ROWS, Max(change->width, width * 2));
+			at += width;
+		}
 		else
-			refuse_row(change, rows[0], error);
-		return;
+			at += narrow_down(change, rows + at, width);
 	}
-	apply_rows(change, rows, n / 2);
-	apply_rows(change, rows + n / 2, n - n / 2);
-}
-
-/* A store of its own for each attempt: those that were read keep a read pointer for each reader, and
- * get slower with every one. */
-static void
-fill_part(CsChange *change, MinimalTuple *rows, int n)
-{
-	MemoryContext old = MemoryContextSwitchTo(change->run->context);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(change->part->desc, &TTSOpsMinimalTuple);
-
-	end_part(change);
-	change->part->store = tuplestore_begin_heap(true, false, work_mem);
-	for (int i = 0; i < n; i++)
-	{
-		ExecStoreMinimalTuple(rows[i], slot, false);
-		cs_stage_put_slot(change->part, slot);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	cs_stage_register(change->part);
 	MemoryContextSwitchTo(old);
-}
-
-static void
-end_part(CsChange *change)
-{
-	if (change->part->store == NULL)
-		return;
-	cs_stage_unregister(change->part);
-	tuplestore_end(change->part->store);
-	change->part->store = NULL;
-	change->part->count = 0;
 }
 
 /*
- * Executes the statement over part.  An update that came up short is undone and done again in a way that
- * says which rows it wrote: another session may have deleted the others, or a trigger refused them.
+ * Which of these rows, that failed together, was it?  A statement that takes row after row has just read it.
+ * Otherwise half as many are tried next.  Returns how many rows are done.
  */
-static CsError *
-try_statement(CsChange *change)
+static int
+narrow_down(CsChange *change, MinimalTuple *rows, int n)
 {
-	bool short_of_rows = false;
-	CsError *error = try_once(change, change->must_return, &short_of_rows);
+	int read = change->wrong_guesses < MAX_WRONG_GUESSES ? cs_part_rows_read(change->window) : 0;
 
-	if (short_of_rows)
-		error = try_once(change, true, &short_of_rows);
-	return error;
+	if (read == 0)
+	{
+		change->width = n / 2;
+		return 0;
+	}
+	change->width = Max(1, read - 1);
+	if (read > 1 && try_rows(change, rows, read - 1) != NULL)
+	{
+		change->wrong_guesses++;
+		change->width = Max(1, change->width / 2);
+		return 0;
+	}
+	if (apply_row(change, rows[read - 1]))
+		change->wrong_guesses++;
+	return read;
 }
 
-/* In a subtransaction.  Returns the error that may be a row's, or of a lost race; throws any other. */
-static CsError *
-try_once(CsChange *change, bool returning, bool *short_of_rows)
+/* Returns whether it went through. */
+static bool
+apply_row(CsChange *change, MinimalTuple row)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	CsError *volatile error = NULL;
-	volatile uint64 processed = 0;
+	CsError *error = try_rows(change, &row, 1);
 
-	*short_of_rows = false;
-	if (returning && change->returned == NULL)
-	{
-		MemoryContextSwitchTo(change->run->context);
-		change->returned = cs_stage_create("returned", change->run->mappings, true);
-		MemoryContextSwitchTo(caller);
-	}
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		processed = returning ? cs_run_store(change->sql_returning, change->returned)
-							  : cs_run_execute(change->sql, NULL);
-		*short_of_rows = change->kind == CS_CHANGE_UPDATE && !returning &&
-						 processed < (uint64) change->part->count;
-		if (*short_of_rows)
-			RollbackAndReleaseCurrentSubTransaction();
-		else
-			ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		error = cs_error_catch(caller);
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (!cs_error_is_of_row(error->code) &&
-			(error->code != ERRCODE_T_R_SERIALIZATION_FAILURE || IsolationUsesXactSnapshot()))
-			cs_error_throw(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	if (error == NULL && !*short_of_rows)
-		note_result(change, processed, returning);
-	return error;
+	if (error)
+		give_up_row(change, row, error);
+	return error == NULL;
 }
 
-/* Counts, settles and remembers what a statement that went through has done. */
+/* The error lives until the next attempt. */
+static CsError *
+try_rows(CsChange *change, MinimalTuple *rows, int n)
+{
+	CHECK_FOR_INTERRUPTS();
+	MemoryContextReset(change->attempt_context);
+	cs_part_fill(change->window, rows, n);
+	return cs_change_attempt(change);
+}
+
 static void
-note_result(CsChange *change, uint64 processed, bool returning)
+give_up_row(CsChange *change, MinimalTuple row, const CsError *error)
 {
-	CsRun *run = change->run;
-
-	change->applied += processed;
-	/* No other session can make an insert come up short: it would have failed. */
-	if (change->kind == CS_CHANGE_INSERT)
-		change->suppressed += change->part->count - (int64) processed;
-	if (change->kind == CS_CHANGE_UPDATE && processed < (uint64) change->part->count)
-	{
+	if (lost_a_race(change, error))
 		change->settled = false;
-		cs_change_settle(run, change->returned);
-	}
-	else if (change->in_parts && change->kind != CS_CHANGE_DELETE)
-		cs_change_settle(run, change->part);
-	if (!returning)
-		return;
-	if (change->kind != CS_CHANGE_DELETE && cs_run_tracks(run))
-		cs_run_note_written(run, change->returned);
-	if (run->options->log_changes)
-		log_changes(change);
-}
-
-static void
-log_changes(CsChange *change)
-{
-	CsRun *run = change->run;
-	TupleTableSlot *slot = cs_stage_rewind(change->returned);
-	MemoryContext row_context =
-		AllocSetContextCreate(run->context, "censync change", ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(row_context);
-
-	while (cs_stage_next(change->returned, slot))
-	{
-		CsRecordOutcome outcome = { 0 };
-		bool isnull;
-
-		outcome.record_number = DatumGetInt64(slot_getattr(slot, 1, &isnull));
-		outcome.sync_key = cs_run_row_json(run, change->returned, slot, true);
-		outcome.operation = change->operation;
-		outcome.status = "succeeded";
-		cs_record_log_add(run->changes, &outcome);
-		MemoryContextReset(row_context);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(row_context);
+	else
+		refuse_row(change, row, error);
 }
 
 static void
@@ -403,7 +395,7 @@ lost_a_race(CsChange *change, const CsError *error)
 		return true;
 	if (error->code != ERRCODE_UNIQUE_VIOLATION || change->kind != CS_CHANGE_INSERT)
 		return false;
-	if (cs_run_execute(cs_sql_key_exists(change->run->mappings), NULL) > 0)
+	if (cs_prepared_execute(change->key_exists, None_Receiver) > 0)
 		return true;
 	if (IsolationUsesXactSnapshot() && key_exists_by_now(change))
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),

@@ -4,11 +4,13 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -107,6 +109,16 @@ cs_run_store(const char *sql, CsStage *stage)
 	return cs_run_execute(sql, &receiver.base);
 }
 
+uint64
+cs_run_store_prepared(CsPrepared *statement, CsStage *stage)
+{
+	StageReceiver receiver = { .stage = stage };
+
+	cs_receiver_init(&receiver.base, receive_into_stage);
+	cs_stage_clear(stage);
+	return cs_prepared_execute(statement, &receiver.base);
+}
+
 char *
 cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot, bool key_only)
 {
@@ -124,6 +136,15 @@ cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot, bo
 		nulls[i] = slot->tts_isnull[at];
 	}
 	return cs_decode_row_json(set, values, nulls, n);
+}
+
+bool
+cs_run_json_is_own(const CsRun *run)
+{
+	for (int i = 0; i < run->mappings->count; i++)
+		if (getBaseType(run->mappings->items[i].dest->typid) == JSONOID)
+			return false;
+	return true;
 }
 
 void
@@ -150,6 +171,8 @@ log_outcome(CsRun *run, const char *operation, const char *status, int64 number,
 	outcome.status = status;
 	outcome.error = error;
 	outcome.payload = payload;
+	/* The payload of an invalid record is the source's. */
+	outcome.own_json = strcmp(status, "rejected") == 0 && cs_run_json_is_own(run);
 	cs_record_log_add(run->records, &outcome);
 }
 

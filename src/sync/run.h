@@ -15,6 +15,7 @@
 #include "sync/key_set.h"
 #include "sync/mapping.h"
 #include "sync/number_set.h"
+#include "sync/prepared.h"
 #include "sync/stage.h"
 #include "sync/sync_options.h"
 
@@ -108,6 +109,10 @@ extern uint64 cs_run_execute(const char *sql, DestReceiver *dest);
 
 /* Executes a statement and stores its rows in a stage, which is cleared first. */
 extern uint64 cs_run_store(const char *sql, CsStage *stage);
+extern uint64 cs_run_store_prepared(CsPrepared *statement, CsStage *stage);
+
+/* Is the JSON of its rows always such as jsonb can hold?  Values of type json need not be. */
+extern bool cs_run_json_is_own(const CsRun *run);
 
 /* The row in slot, of that stage, as JSON for the log. */
 extern char *cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot,

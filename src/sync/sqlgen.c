@@ -16,22 +16,15 @@
 #include "utils/typcache.h"
 
 #include "sync/sqlgen.h"
+#include "sync/sqlgen_internal.h"
 
-static void append_table(StringInfo sql, const CsMappingSet *set);
 static void append_column(StringInfo sql, const char *alias, const CsMapping *mapping);
-static void append_either_keys(StringInfo sql, const CsMappingSet *set);
-static void append_more_keys(StringInfo sql, const CsMappingSet *set);
-static void append_operator(StringInfo sql, Oid operator_oid);
-static void append_key_join(StringInfo sql, const CsMappingSet *set, const char *left,
-							const char *right);
+static void append_more_columns(StringInfo sql, const CsMappingSet *set, int n);
 static void append_keys_not_null(StringInfo sql, const CsMappingSet *set);
-static void append_key_match(StringInfo sql, const CsMappingSet *set, const char *alias);
-static void append_new_value(StringInfo sql, const CsMapping *mapping);
-static void append_differs(StringInfo sql, const CsMappingSet *set);
 static bool is_distinct_exact(const CsMapping *mapping);
-static char *default_value(const CsMappingSet *set, const CsMapping *mapping);
 static void append_columns(StringInfo sql, const char *alias, const CsMappingSet *set, int from,
 						   int to);
+static void append_either_keys(StringInfo sql, const CsMappingSet *set);
 
 char *
 cs_sql_duplicates(const CsMappingSet *set)
@@ -50,7 +43,7 @@ cs_sql_duplicates(const CsMappingSet *set)
 					 "WHERE EXISTS (SELECT FROM (SELECT %s FROM stage s GROUP BY %s "
 					 "HAVING pg_catalog.count(*) > 1) g WHERE ",
 					 keys.data, keys.data, keys.data, keys.data, keys.data);
-	append_key_join(&sql, set, "g", "s");
+	cs_sql_append_key_join(&sql, set, "g", "s");
 	appendStringInfoString(&sql, ")) w ORDER BY w.rn");
 	return sql.data;
 }
@@ -77,9 +70,9 @@ cs_sql_diff(const CsMappingSet *set, CsBehavior behavior, bool with_extras)
 	appendStringInfo(&sql, " IS NOT DISTINCT FROM NULL THEN %d ELSE %d END FROM stage s %s JOIN ",
 					 behavior == CS_UPDATE ? CS_OP_SKIP : CS_OP_CREATE, CS_OP_UPDATE,
 					 with_extras ? "FULL" : "LEFT");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " d ON ");
-	append_key_match(&sql, set, "s");
+	cs_sql_append_key_match(&sql, set, "s");
 	appendStringInfoString(&sql, " WHERE ");
 	append_column(&sql, "d", &set->items[0]);
 	appendStringInfoString(&sql, " IS NOT DISTINCT FROM NULL");
@@ -92,7 +85,7 @@ cs_sql_diff(const CsMappingSet *set, CsBehavior behavior, bool with_extras)
 	if (behavior != CS_APPEND)
 	{
 		appendStringInfoString(&sql, with_extras ? " OR (s.rn IS NOT NULL AND " : " OR ");
-		append_differs(&sql, set);
+		cs_sql_append_differs(&sql, set);
 		appendStringInfoString(&sql, with_extras ? ")" : "");
 	}
 	return sql.data;
@@ -111,7 +104,7 @@ cs_sql_scan(const CsMappingSet *set, int n)
 		append_column(&sql, "d", &set->items[i]);
 	}
 	appendStringInfoString(&sql, " FROM ");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " d");
 	return sql.data;
 }
@@ -124,9 +117,9 @@ cs_sql_vanished(const CsMappingSet *set)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT m.* FROM memory m WHERE NOT EXISTS (SELECT FROM stage s "
 								 "WHERE ");
-	append_key_join(&sql, set, "s", "m");
+	cs_sql_append_key_join(&sql, set, "s", "m");
 	appendStringInfoString(&sql, ") AND NOT EXISTS (SELECT FROM held h WHERE ");
-	append_key_join(&sql, set, "h", "m");
+	cs_sql_append_key_join(&sql, set, "h", "m");
 	appendStringInfoString(&sql, ")");
 	return sql.data;
 }
@@ -139,7 +132,7 @@ cs_sql_not_held(const CsMappingSet *set)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
 						   "SELECT e.* FROM extras e WHERE NOT EXISTS (SELECT FROM held h WHERE ");
-	append_key_join(&sql, set, "h", "e");
+	cs_sql_append_key_join(&sql, set, "h", "e");
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
@@ -163,12 +156,12 @@ cs_sql_deletable(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT 0::pg_catalog.int8");
-	append_more_keys(&sql, set);
+	append_more_columns(&sql, set, set->nkeys);
 	appendStringInfoString(&sql, " FROM ");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	/* Not a join: one row may be tracked under several images of its key. */
 	appendStringInfoString(&sql, " d WHERE EXISTS (SELECT FROM vanished v WHERE ");
-	append_key_match(&sql, set, "v");
+	cs_sql_append_key_match(&sql, set, "v");
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
@@ -180,9 +173,9 @@ cs_sql_forgettable(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT v.* FROM vanished v WHERE NOT EXISTS (SELECT FROM ");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " d WHERE ");
-	append_key_match(&sql, set, "v");
+	cs_sql_append_key_match(&sql, set, "v");
 	appendStringInfoString(&sql, ")");
 	return sql.data;
 }
@@ -201,7 +194,7 @@ cs_sql_insert(const CsMappingSet *set)
 	for (int i = 0; i < set->count; i++)
 	{
 		const CsMapping *mapping = &set->items[i];
-		char *otherwise = mapping->skip_null ? default_value(set, mapping) : NULL;
+		char *otherwise = mapping->skip_null ? cs_sql_default_value(set, mapping) : NULL;
 
 		if (otherwise)
 			appendStringInfo(&sql, "%sCOALESCE(p.c%d, %s)", i ? ", " : "", mapping->position,
@@ -222,7 +215,7 @@ cs_sql_update(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "UPDATE ");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " d SET ");
 	for (int i = 0; i < set->count; i++)
 	{
@@ -230,26 +223,70 @@ cs_sql_update(const CsMappingSet *set)
 			continue;
 		appendStringInfo(&sql, "%s%s = ", first ? "" : ", ",
 						 quote_identifier(set->items[i].dest->name));
-		append_new_value(&sql, &set->items[i]);
+		cs_sql_append_new_value(&sql, &set->items[i]);
 		first = false;
 	}
 	appendStringInfoString(&sql, " FROM part s WHERE ");
-	append_key_match(&sql, set, "s");
+	cs_sql_append_key_match(&sql, set, "s");
 	appendStringInfoString(&sql, " AND ");
-	append_differs(&sql, set);
+	cs_sql_append_differs(&sql, set);
 	return sql.data;
 }
 
 char *
-cs_sql_returning_key(const CsMappingSet *set, const char *sql, bool with_number)
+cs_sql_returning(const CsMappingSet *set, const char *sql, bool with_number, bool whole)
 {
 	StringInfoData returning;
 
 	initStringInfo(&returning);
 	appendStringInfo(&returning, "%s RETURNING %s", sql,
 					 with_number ? "s.rn" : "0::pg_catalog.int8");
-	append_more_keys(&returning, set);
+	append_more_columns(&returning, set, whole ? set->count : set->nkeys);
 	return returning.data;
+}
+
+/* Locks the rows: what they are remains so until they are updated. */
+char *
+cs_sql_before_update(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT s.rn");
+	append_more_columns(&sql, set, set->count);
+	appendStringInfoString(&sql, " FROM part s JOIN ");
+	cs_sql_append_table(&sql, set);
+	appendStringInfoString(&sql, " d ON ");
+	cs_sql_append_key_match(&sql, set, "s");
+	appendStringInfoString(&sql, " WHERE ");
+	cs_sql_append_differs(&sql, set);
+	appendStringInfoString(&sql, " FOR UPDATE OF d");
+	return sql.data;
+}
+
+/* A returned row bears no number if it is new: a trigger may have given it another key, too. */
+char *
+cs_sql_written(const CsMappingSet *set, bool with_before, bool with_part)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s, ", with_part ? "p.rn" : "r.rn");
+	append_columns(&sql, "r", set, 0, set->count);
+	if (with_before)
+	{
+		appendStringInfoString(&sql, ", ");
+		append_columns(&sql, "b", set, 0, set->count);
+	}
+	appendStringInfoString(&sql, " FROM returned r");
+	if (with_before)
+		appendStringInfoString(&sql, " LEFT JOIN before b ON b.rn OPERATOR(pg_catalog.=) r.rn");
+	if (with_part)
+	{
+		appendStringInfoString(&sql, " LEFT JOIN part p ON ");
+		cs_sql_append_key_join(&sql, set, "r", "p");
+	}
+	return sql.data;
 }
 
 char *
@@ -259,9 +296,9 @@ cs_sql_delete(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "DELETE FROM ");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " d USING part s WHERE ");
-	append_key_match(&sql, set, "s");
+	cs_sql_append_key_match(&sql, set, "s");
 	return sql.data;
 }
 
@@ -272,9 +309,9 @@ cs_sql_key_exists(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT FROM part s JOIN ");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " d ON ");
-	append_key_match(&sql, set, "s");
+	cs_sql_append_key_match(&sql, set, "s");
 	return sql.data;
 }
 
@@ -285,7 +322,7 @@ cs_sql_any_row(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT FROM ");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " LIMIT 1");
 	return sql.data;
 }
@@ -297,7 +334,7 @@ cs_sql_count_destination(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT pg_catalog.count(*) FROM ");
-	append_table(&sql, set);
+	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " d WHERE ");
 	append_keys_not_null(&sql, set);
 	return sql.data;
@@ -316,8 +353,8 @@ cs_sql_count_tracked(const CsMappingSet *set)
 }
 
 /* ONLY keeps the children of plain inheritance out: their rows are not covered by the key. */
-static void
-append_table(StringInfo sql, const CsMappingSet *set)
+void
+cs_sql_append_table(StringInfo sql, const CsMappingSet *set)
 {
 	appendStringInfo(sql, "%s%s", set->destination->only ? "ONLY " : "",
 					 cs_destination_quoted(set->destination));
@@ -343,17 +380,17 @@ append_either_keys(StringInfo sql, const CsMappingSet *set)
 
 /* The key columns of the destination (d), after what is listed already. */
 static void
-append_more_keys(StringInfo sql, const CsMappingSet *set)
+append_more_columns(StringInfo sql, const CsMappingSet *set, int n)
 {
-	for (int k = 0; k < set->nkeys; k++)
+	for (int k = 0; k < n; k++)
 	{
 		appendStringInfoString(sql, ", ");
 		append_column(sql, "d", &set->items[k]);
 	}
 }
 
-static void
-append_operator(StringInfo sql, Oid operator_oid)
+void
+cs_sql_append_operator(StringInfo sql, Oid operator_oid)
 {
 	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator_oid));
 	Form_pg_operator form;
@@ -368,13 +405,13 @@ append_operator(StringInfo sql, Oid operator_oid)
 }
 
 /* Two stages by key: left.c1 = right.c1 AND ... */
-static void
-append_key_join(StringInfo sql, const CsMappingSet *set, const char *left, const char *right)
+void
+cs_sql_append_key_join(StringInfo sql, const CsMappingSet *set, const char *left, const char *right)
 {
 	for (int k = 0; k < set->nkeys; k++)
 	{
 		appendStringInfo(sql, "%s%s.c%d", k ? " AND " : "", left, set->items[k].position);
-		append_operator(sql, set->key->eq_operators[k]);
+		cs_sql_append_operator(sql, set->key->eq_operators[k]);
 		appendStringInfo(sql, "%s.c%d", right, set->items[k].position);
 	}
 }
@@ -392,21 +429,21 @@ append_keys_not_null(StringInfo sql, const CsMappingSet *set)
 }
 
 /* The destination (d) and a stage by key. */
-static void
-append_key_match(StringInfo sql, const CsMappingSet *set, const char *alias)
+void
+cs_sql_append_key_match(StringInfo sql, const CsMappingSet *set, const char *alias)
 {
 	for (int k = 0; k < set->nkeys; k++)
 	{
 		appendStringInfoString(sql, k ? " AND " : "");
 		append_column(sql, "d", &set->items[k]);
-		append_operator(sql, set->key->eq_operators[k]);
+		cs_sql_append_operator(sql, set->key->eq_operators[k]);
 		appendStringInfo(sql, "%s.c%d", alias, set->items[k].position);
 	}
 }
 
 /* What a matched row gets: always in terms of the row as it is now, never as it once was. */
-static void
-append_new_value(StringInfo sql, const CsMapping *mapping)
+void
+cs_sql_append_new_value(StringInfo sql, const CsMapping *mapping)
 {
 	char *old = psprintf("d.%s", quote_identifier(mapping->dest->name));
 	char *given = psprintf("s.c%d", mapping->position);
@@ -424,8 +461,8 @@ append_new_value(StringInfo sql, const CsMapping *mapping)
 
 /* By image: columns whose equality is exact one by one, the others as one record.  (The casts keep the
  * parser from comparing two ROWs column by column.) */
-static void
-append_differs(StringInfo sql, const CsMappingSet *set)
+void
+cs_sql_append_differs(StringInfo sql, const CsMappingSet *set)
 {
 	StringInfoData old_image;
 	StringInfoData new_image;
@@ -445,14 +482,14 @@ append_differs(StringInfo sql, const CsMappingSet *set)
 			appendStringInfoString(sql, terms++ ? " OR " : "");
 			append_column(sql, "d", mapping);
 			appendStringInfoString(sql, " IS DISTINCT FROM ");
-			append_new_value(sql, mapping);
+			cs_sql_append_new_value(sql, mapping);
 		}
 		else
 		{
 			appendStringInfoString(&old_image, old_image.len ? ", " : "");
 			append_column(&old_image, "d", mapping);
 			appendStringInfoString(&new_image, new_image.len ? ", " : "");
-			append_new_value(&new_image, mapping);
+			cs_sql_append_new_value(&new_image, mapping);
 		}
 	}
 	if (old_image.len)
@@ -487,8 +524,8 @@ is_distinct_exact(const CsMapping *mapping)
 }
 
 /* What a row gets that says nothing of the column, or NULL. */
-static char *
-default_value(const CsMappingSet *set, const CsMapping *mapping)
+char *
+cs_sql_default_value(const CsMappingSet *set, const CsMapping *mapping)
 {
 	if (mapping->dest->identity)
 		return psprintf("pg_catalog.nextval(%u::pg_catalog.regclass)",

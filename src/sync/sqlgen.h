@@ -8,6 +8,7 @@
 #ifndef CS_SQLGEN_H
 #define CS_SQLGEN_H
 
+#include "catalog/constraint.h"
 #include "sync/mapping.h"
 
 /* What a row of the diff says of its record; column "op". */
@@ -15,6 +16,10 @@
 #define CS_OP_UPDATE 2
 #define CS_OP_SKIP 3
 #define CS_OP_EXTRA 4 /* no record, but a row of the destination */
+
+/* Which constraints are looked at for rows that break them. */
+#define CS_SUSPECT_VALUES 0x01 /* NOT NULL, CHECK, foreign keys */
+#define CS_SUSPECT_UNIQUE 0x02 /* unique constraints other than the sync key */
 
 /* stage -> rn of every record whose key another record has too, with its place among them: (rn, first,
  * last), by rn. */
@@ -48,9 +53,17 @@ extern char *cs_sql_insert(const CsMappingSet *set);
 extern char *cs_sql_update(const CsMappingSet *set);
 extern char *cs_sql_delete(const CsMappingSet *set);
 
-/* One of these that also returns (number, k1..kn) of the rows that it has written; the number of the
- * record is 0 but for updates. */
-extern char *cs_sql_returning_key(const CsMappingSet *set, const char *sql, bool with_number);
+/* One of these that also returns the rows that it has written, (number, k1..kn) or whole, (number,
+ * c1..cn); the number of the record is 0 but for updates. */
+extern char *cs_sql_returning(const CsMappingSet *set, const char *sql, bool with_number,
+							  bool whole);
+
+/* part, destination -> before (rn, c1..cn): the rows that an update would write, as they are. */
+extern char *cs_sql_before_update(const CsMappingSet *set);
+
+/* returned, whole, -> (rn, c1..cn) of what was written, then (with_before) as it was before; the number
+ * is that of the record in part with the same key (with_part), or as returned. */
+extern char *cs_sql_written(const CsMappingSet *set, bool with_before, bool with_part);
 
 /* part, destination -> one row if the destination has a row with the key of one in part. */
 extern char *cs_sql_key_exists(const CsMappingSet *set);
@@ -61,6 +74,17 @@ extern char *cs_sql_add_columns(const CsDestination *destination, List *columns)
 
 /* destination -> at most one empty row. */
 extern char *cs_sql_any_row(const CsMappingSet *set);
+
+/* sqlgen_suspects.c: part, destination -> rn of rows that a constraint will refuse, unless a trigger changes
+ * them or another row comes to help; NULL if there is none that can be asked.  what: CS_SUSPECT_... */
+extern char *cs_sql_suspects(const CsMappingSet *set, const CsConstraints *constraints, int what,
+							 bool for_update);
+
+/* part, destination -> rn of rows whose new values of unique constraints belong to none but rows of part. */
+extern char *cs_sql_exchangeable(const CsMappingSet *set, const CsConstraints *constraints);
+
+/* part -> destination: NULL into these columns (positions in the mappings), where it is not to stay. */
+extern char *cs_sql_vacate(const CsMappingSet *set, const List *columns);
 
 /* How many rows of the destination have a key; how many different keys are tracked (memory). */
 extern char *cs_sql_count_destination(const CsMappingSet *set);
