@@ -4,8 +4,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
 
@@ -96,6 +99,21 @@ cs_apply_lock(Oid relid)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, relid, CS_LOCK_CLASS_APPLY);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+Oid
+cs_extension_lock(Oid expected)
+{
+	Oid oid = get_extension_oid("censync", true);
+
+	if (OidIsValid(oid))
+		LockDatabaseObject(ExtensionRelationId, oid, 0, AccessShareLock);
+	if (!OidIsValid(oid) || get_extension_oid("censync", true) != oid ||
+		(OidIsValid(expected) && oid != expected))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("extension \"censync\" was dropped during the run"),
+						errhint("Nothing was changed.")));
+	return oid;
 }
 
 static void

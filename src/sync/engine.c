@@ -118,6 +118,7 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	run.limit = request->limit;
 	run.trigger = request->trigger;
 	run.started_at = GetCurrentTimestamp();
+	run.extension = cs_extension_lock(InvalidOid);
 	run.run_id = cs_run_log_open(sync, request->trigger, request->dry_run);
 	if (!request->dry_run)
 		cs_sync_refresh_names(sync);
@@ -296,6 +297,7 @@ lock_destination(CsRun *run)
 {
 	CsDestination *now;
 
+	cs_extension_lock(run->extension);
 	LockRelationOid(run->destination->relid, RowExclusiveLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(run->destination->relid)))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
@@ -349,6 +351,9 @@ close_failed(CsRun *run, const CsError *error, bool durable)
 	bool canceled = cs_error_is_cancel(error->code);
 	CsError logged = *error;
 
+	/* There may be a new one, with other runs under the same numbers. */
+	if (durable)
+		cs_extension_lock(run->extension);
 	if (canceled && error->hint == NULL)
 		logged.hint = "Nothing was changed; the next run starts afresh.";
 	run->counts.created = run->counts.updated = run->counts.deleted = 0;
