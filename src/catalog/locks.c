@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "fmgr.h"
@@ -39,6 +40,9 @@ censync_is_running(PG_FUNCTION_ARGS)
 	LOCKTAG tag;
 	int holders;
 
+	/* A standby has the rows of the log, but not the locks. */
+	if (RecoveryInProgress())
+		PG_RETURN_NULL();
 	set_run_tag(&tag, PG_GETARG_INT64(0));
 	if (LockHeldByMe(&tag, ExclusiveLock))
 		PG_RETURN_BOOL(true);
