@@ -42,6 +42,8 @@ censync_run(PG_FUNCTION_ARGS)
 	names =
 		PG_ARGISNULL(0) ? cs_sync_list_active() : list_make1(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	request.pass_over_running = PG_ARGISNULL(0);
+	if (PG_ARGISNULL(0))
+		cs_engine_reserve(names);
 	foreach (lc, names)
 		run_and_return(lfirst(lc), &request, (ReturnSetInfo *) fcinfo->resultinfo);
 	return (Datum) 0;

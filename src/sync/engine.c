@@ -67,6 +67,15 @@ cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 }
 
 void
+cs_engine_reserve(List *names)
+{
+	ListCell *lc;
+
+	foreach (lc, names)
+		(void) cs_run_lock(cs_sync_load(lfirst(lc))->sync_id, false);
+}
+
+void
 cs_engine_validate(const CsSync *sync)
 {
 	CsRun run = { 0 };
