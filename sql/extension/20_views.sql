@@ -8,7 +8,7 @@ COMMENT ON FUNCTION censync.home() IS 'identifies this installation among all: t
 CREATE FUNCTION censync.is_running(sync_id bigint) RETURNS boolean
     LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_is_running';
 REVOKE ALL ON FUNCTION censync.is_running(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION censync.is_running(bigint) IS 'does some session hold the lock that every run of this sync holds?';
+COMMENT ON FUNCTION censync.is_running(bigint) IS 'does some session hold the lock that every run of this sync holds? null on a standby, which cannot know';
 
 CREATE VIEW censync.syncs WITH (security_barrier) AS
 SELECT s.sync_id,

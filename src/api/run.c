@@ -28,6 +28,8 @@ censync_run(PG_FUNCTION_ARGS)
 	List *names;
 	ListCell *lc;
 
+	PreventCommandDuringRecovery("censync_run()");
+	PreventCommandIfReadOnly("censync_run()");
 	InitMaterializedSRF(fcinfo, 0);
 	request.dry_run = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	if (!PG_ARGISNULL(2))
@@ -40,6 +42,8 @@ censync_run(PG_FUNCTION_ARGS)
 	names =
 		PG_ARGISNULL(0) ? cs_sync_list_active() : list_make1(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	request.pass_over_running = PG_ARGISNULL(0);
+	if (PG_ARGISNULL(0))
+		cs_engine_reserve(names);
 	foreach (lc, names)
 		run_and_return(lfirst(lc), &request, (ReturnSetInfo *) fcinfo->resultinfo);
 	return (Datum) 0;
@@ -55,6 +59,8 @@ censync_sync(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"sync\" must not be null")));
+	PreventCommandDuringRecovery("censync_sync()");
+	PreventCommandIfReadOnly("censync_sync()");
 	if (!fcinfo->context || !IsA(fcinfo->context, CallContext) ||
 		castNode(CallContext, fcinfo->context)->atomic)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),

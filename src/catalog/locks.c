@@ -4,8 +4,12 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
 
@@ -36,6 +40,9 @@ censync_is_running(PG_FUNCTION_ARGS)
 	LOCKTAG tag;
 	int holders;
 
+	/* A standby has the rows of the log, but not the locks. */
+	if (RecoveryInProgress())
+		PG_RETURN_NULL();
 	set_run_tag(&tag, PG_GETARG_INT64(0));
 	if (LockHeldByMe(&tag, ExclusiveLock))
 		PG_RETURN_BOOL(true);
@@ -96,6 +103,21 @@ cs_apply_lock(Oid relid)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, relid, CS_LOCK_CLASS_APPLY);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+Oid
+cs_extension_lock(Oid expected)
+{
+	Oid oid = get_extension_oid("censync", true);
+
+	if (OidIsValid(oid))
+		LockDatabaseObject(ExtensionRelationId, oid, 0, AccessShareLock);
+	if (!OidIsValid(oid) || get_extension_oid("censync", true) != oid ||
+		(OidIsValid(expected) && oid != expected))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("extension \"censync\" was dropped during the run"),
+						errhint("Nothing was changed.")));
+	return oid;
 }
 
 static void

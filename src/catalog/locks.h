@@ -23,4 +23,10 @@ extern void cs_run_lock_again(int64 sync_id);
  * until the end of the transaction. */
 extern void cs_apply_lock(Oid relid);
 
+/*
+ * Makes DROP EXTENSION wait until the end of the transaction, before it has locked anything that a run needs
+ * next, and returns the extension's OID.  Throws 42704 if it is not the one expected (InvalidOid: any).
+ */
+extern Oid cs_extension_lock(Oid expected);
+
 #endif /* CS_LOCKS_H */

@@ -71,6 +71,15 @@ cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 }
 
 void
+cs_engine_reserve(List *names)
+{
+	ListCell *lc;
+
+	foreach (lc, names)
+		(void) cs_run_lock(cs_sync_load(lfirst(lc))->sync_id, false);
+}
+
+void
 cs_engine_validate(const CsSync *sync)
 {
 	CsRun run = { 0 };
@@ -124,6 +133,7 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	run.limit = request->limit;
 	run.trigger = request->trigger;
 	run.started_at = GetCurrentTimestamp();
+	run.extension = cs_extension_lock(InvalidOid);
 	run.run_id = cs_run_log_open(sync, request->trigger, request->dry_run);
 	if (!request->dry_run)
 		cs_sync_refresh_names(sync);
@@ -378,6 +388,7 @@ lock_destination(CsRun *run)
 {
 	CsDestination *now;
 
+	cs_extension_lock(run->extension);
 	LockRelationOid(run->destination->relid, RowExclusiveLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(run->destination->relid)))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
@@ -431,6 +442,9 @@ close_failed(CsRun *run, const CsError *error, bool durable)
 	bool canceled = cs_error_is_cancel(error->code);
 	CsError logged = *error;
 
+	/* There may be a new one, with other runs under the same numbers. */
+	if (durable)
+		cs_extension_lock(run->extension);
 	if (canceled && error->hint == NULL)
 		logged.hint = "Nothing was changed; the next run starts afresh.";
 	run->counts.created = run->counts.updated = run->counts.deleted = 0;

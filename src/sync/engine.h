@@ -26,6 +26,13 @@ typedef struct CsRunRequest
  */
 extern int64 cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure);
 
+/*
+ * Locks those syncs of a list that nobody runs, until the end of the transaction.  Of two sessions that run
+ * all syncs, the second then passes over what the first has in mind; else each could write to a table that
+ * the other wants next.
+ */
+extern void cs_engine_reserve(List *names);
+
 /* Checks a definition as far as that goes without reading its source; throws what is wrong. */
 extern void cs_engine_validate(const CsSync *sync);
 

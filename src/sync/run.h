@@ -26,6 +26,7 @@ typedef struct CsRun
 {
 	const CsSync *sync;
 	int64 run_id;
+	Oid extension;		 /* whose tables have the log */
 	const char *trigger; /* the caller's */
 	TimestampTz started_at;
 	bool dry_run;
