@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+
 #include "base/errors.h"
 
 static bool is_raised_by_user(int code);
@@ -24,6 +26,18 @@ cs_error_catch(MemoryContext context)
 	error->constraint = edata->constraint_name;
 	MemoryContextSwitchTo(old);
 	return error;
+}
+
+void
+cs_error_roll_back(const CsError *error, int level)
+{
+	while (GetCurrentTransactionNestLevel() > level)
+	{
+		/* One that failed to begin: only the end of the whole transaction can clean up after it. */
+		if (!IsTransactionState())
+			cs_error_throw(error);
+		RollbackAndReleaseCurrentSubTransaction();
+	}
 }
 
 CsError *

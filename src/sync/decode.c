@@ -91,6 +91,7 @@ cs_decode_batch(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	volatile int at = 0;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -108,7 +109,7 @@ cs_decode_batch(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows)
 		{
 			CsError *error = cs_error_catch(context);
 
-			RollbackAndReleaseCurrentSubTransaction();
+			cs_error_roll_back(error, level);
 			MemoryContextSwitchTo(context);
 			CurrentResourceOwner = owner;
 			if (!cs_error_is_of_value(error->code))

@@ -149,6 +149,7 @@ static CsError *
 try_run(CsRun *run, MemoryContext result)
 {
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	CsError *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
@@ -169,7 +170,7 @@ try_run(CsRun *run, MemoryContext result)
 	PG_CATCH();
 	{
 		error = cs_run_timer_explain(cs_error_catch(result), result);
-		RollbackAndReleaseCurrentSubTransaction();
+		cs_error_roll_back(error, level);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(result);
