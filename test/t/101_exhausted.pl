@@ -91,7 +91,13 @@ sub disk_left
 sub prepare
 {
 	my ($time, $title, $path) = @_;
-	my $case = $faults->random_case(int(rand(1000)), $title eq 'WAL' ? 30_000 : 8000);
+	my $case = $faults->random_case(int(rand(1000)), 8000);
+	if ($title eq 'WAL')
+	{
+		# Some megabytes: the next segment may be there already.
+		$case = $faults->random_case(5 * int(rand(200)) + (1, 3)[ rand(2) ], 8000);
+		$case->{rows} = 25_000;
+	}
 	$case->{features} = [ grep { $_ ne 'partitions' } @{ $case->{features} } ];
 	$case->{share} = 0.6;
 	set_disk('', 0);
@@ -131,7 +137,7 @@ sub test_wal
 	my $last_run = $faults->ask('SELECT coalesce(max(run_id), 0) FROM censync.run_log');
 	my $session = $faults->session;
 
-	set_disk($path, int(rand(0.6) * $needed));
+	set_disk($path, int(rand(0.4) * $needed));
 	$session->send($faults->statement($case));
 	ok($session->wait, "$case->{title}: the session ends");
 	ok(wait_down(), "$case->{title}: the server is down");
