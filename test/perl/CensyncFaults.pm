@@ -35,7 +35,8 @@ use Time::HiRes qw(sleep time);
 
 use CensyncTest;
 
-my @behaviors = ('update', 'upsert', 'append', 'mirror', 'mirror of the table');
+# Mirrors have most to lose.
+my @behaviors = ('update', 'mirror', 'upsert', 'mirror', 'append', 'mirror of the table', 'mirror');
 my @features = qw(composite partitions index trigger parent child bad);
 
 sub new
@@ -61,9 +62,9 @@ sub random_case
 {
 	my ($self, $number, $rows) = @_;
 	my %case = (number => $number);
-	my $behavior = $behaviors[ $number % 5 ];
-	$case{source} = (qw(query http))[ int($number / 5) % 2 ];
-	$case{way} = (qw(call run))[ int($number / 10 + $number) % 2 ];
+	my $behavior = $behaviors[ $number % 7 ];
+	$case{source} = (qw(query http))[ int($number / 7) % 2 ];
+	$case{way} = (qw(call run))[ (int($number / 14) + $number) % 2 ];
 	$case{behavior} = $behavior =~ s/ .*//r;
 	$case{whole_table} = $behavior =~ /table/ ? 'true' : 'false';
 	$case{features} = [ grep { rand() < 0.5 } @features ];

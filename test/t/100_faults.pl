@@ -49,12 +49,14 @@ my %seen;
 
 my @faults = map { $crashes[ $_ % @crashes ] } 1 .. $moments;
 push @faults, map { $others[ $_ % @others ] } 1 .. ($moments + 3) / 4;
-my @numbers = shuffle 1 .. @faults;
+my $first = int(rand(28));
+my @numbers = shuffle $first .. $first + $#faults;
 foreach my $fault (shuffle @faults)
 {
 	my $case = $faults->random_case(shift @numbers, $rows);
 	$case->{fault} = $fault;
-	$case->{at} = rand();
+	# A little beyond what was measured, for commits.
+	$case->{at} = rand(1.1);
 	$case->{title} = "$case->{title}, $fault at " . int($case->{at} * 100) . ' %';
 	test_moment($case);
 }
