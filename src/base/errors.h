@@ -16,7 +16,8 @@ typedef struct CsError
 } CsError;
 
 /* Inside PG_CATCH: copies the current error into context and clears the error state.  The caller
- * still has to roll back the subtransaction that surrounds the PG_TRY. */
+ * still has to roll back the subtransaction that surrounds the PG_TRY.  Throws nothing; without memory
+ * for a copy, returns one that says so and that the next call overwrites. */
 extern CsError *cs_error_catch(MemoryContext context);
 
 /*

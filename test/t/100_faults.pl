@@ -221,7 +221,8 @@ sub status_of
 	{
 		my $end = time + 20;
 		sleep 0.05 while ($status = $faults->ask($sql)) eq '' && time < $end;
-		return 'lost' if $status eq '';
+		# Unless the run was over, and it was the statement around it that was canceled.
+		return 'lost' if $status eq '' && $session->err !~ /FROM censync\.runs/;
 	}
 	return $status eq '' ? 'none' : $status;
 }
