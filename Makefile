@@ -48,6 +48,6 @@ test:
 lint:
 	@test/lint
 indent:
-	clang-format -i $(wildcard src/*.c src/*/*.[ch] test/unit*/*.c)
+	clang-format -i $(wildcard src/*.c src/*/*.[ch] test/unit*/*.c test/full_disk/*.c)
 check-indent:
-	clang-format --dry-run -Werror $(wildcard src/*.c src/*/*.[ch] test/unit*/*.c)
+	clang-format --dry-run -Werror $(wildcard src/*.c src/*/*.[ch] test/unit*/*.c test/full_disk/*.c)

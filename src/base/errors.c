@@ -4,18 +4,29 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+
 #include "base/errors.h"
 
+static ErrorData *copy_error(void);
 static bool is_raised_by_user(int code);
 
 CsError *
 cs_error_catch(MemoryContext context)
 {
+	static CsError no_memory;
 	MemoryContext old = MemoryContextSwitchTo(context);
-	ErrorData *edata = CopyErrorData();
-	CsError *error = palloc0(sizeof(CsError));
+	ErrorData *edata = copy_error();
+	CsError *error =
+		edata ? palloc_extended(sizeof(CsError), MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO) : NULL;
 
 	FlushErrorState();
+	if (error == NULL)
+	{
+		MemoryContextSwitchTo(old);
+		no_memory = (CsError){ .code = ERRCODE_OUT_OF_MEMORY, .message = "out of memory" };
+		return &no_memory;
+	}
 	error->code = edata->sqlerrcode;
 	error->message = edata->message;
 	error->detail = edata->detail;
@@ -24,6 +35,18 @@ cs_error_catch(MemoryContext context)
 	error->constraint = edata->constraint_name;
 	MemoryContextSwitchTo(old);
 	return error;
+}
+
+void
+cs_error_roll_back(const CsError *error, int level)
+{
+	while (GetCurrentTransactionNestLevel() > level)
+	{
+		/* One that failed to begin: only the end of the whole transaction can clean up after it. */
+		if (!IsTransactionState())
+			cs_error_throw(error);
+		RollbackAndReleaseCurrentSubTransaction();
+	}
 }
 
 CsError *
@@ -98,6 +121,25 @@ cs_error_is_cancel(int code)
 }
 
 /* RAISE ... USING ERRCODE may give any code: those that neither the standard nor the server uses. */
+/* NULL if there is no memory for it: whoever handles an error must get to his rollback. */
+static ErrorData *
+copy_error(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData *volatile copy = NULL;
+
+	PG_TRY();
+	{
+		copy = CopyErrorData();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+	}
+	PG_END_TRY();
+	return copy;
+}
+
 static bool
 is_raised_by_user(int code)
 {

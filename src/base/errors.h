@@ -16,8 +16,16 @@ typedef struct CsError
 } CsError;
 
 /* Inside PG_CATCH: copies the current error into context and clears the error state.  The caller
- * still has to roll back the subtransaction that surrounds the PG_TRY. */
+ * still has to roll back the subtransaction that surrounds the PG_TRY.  Throws nothing; without memory
+ * for a copy, returns one that says so and that the next call overwrites. */
 extern CsError *cs_error_catch(MemoryContext context);
+
+/*
+ * Inside PG_CATCH: rolls back to the level of nesting that GetCurrentTransactionNestLevel() gave before
+ * the subtransaction began.  There may be more of them than one: a PG_CATCH that runs out of memory
+ * leaves its own open.  Throws the error again when not even a rollback is possible.
+ */
+extern void cs_error_roll_back(const CsError *error, int level);
 
 /* A copy in CurrentMemoryContext. */
 extern CsError *cs_error_copy(const CsError *error);

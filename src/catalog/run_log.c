@@ -227,6 +227,7 @@ safe_jsonb(const char *json)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	volatile Datum result = 0;
 	StringInfoData quoted;
 
@@ -241,7 +242,7 @@ safe_jsonb(const char *json)
 	{
 		CsError *error = cs_error_catch(caller);
 
-		RollbackAndReleaseCurrentSubTransaction();
+		cs_error_roll_back(error, level);
 		if (!cs_error_is_of_row(error->code))
 			cs_error_throw(error);
 		result = 0;

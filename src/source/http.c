@@ -137,6 +137,7 @@ http_check(const CsReadSpec *spec, CsCheck *check)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	HttpReader *reader = (HttpReader *) http_open(spec);
 	bool tls = pg_strncasecmp(cs_pager_url(reader->pager), "https:", 6) == 0;
 
@@ -157,7 +158,7 @@ http_check(const CsReadSpec *spec, CsCheck *check)
 	{
 		CsError *error = cs_error_catch(caller);
 
-		RollbackAndReleaseCurrentSubTransaction();
+		cs_error_roll_back(error, level);
 		MemoryContextSwitchTo(caller);
 		if (cs_error_is_cancel(error->code))
 			cs_error_throw(error);

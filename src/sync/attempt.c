@@ -40,6 +40,7 @@ try_once(CsChange *change, bool returning, bool *short_of_rows)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	CsError *volatile error = NULL;
 	volatile uint64 processed = 0;
 
@@ -61,7 +62,7 @@ try_once(CsChange *change, bool returning, bool *short_of_rows)
 	PG_CATCH();
 	{
 		error = cs_error_catch(caller);
-		RollbackAndReleaseCurrentSubTransaction();
+		cs_error_roll_back(error, level);
 		MemoryContextSwitchTo(caller);
 		CurrentResourceOwner = owner;
 		if (!cs_error_is_of_row(error->code) &&

@@ -350,6 +350,7 @@ read_text(CsCursor *cursor, const CsBatch *batch, Datum *values, bool *nulls, vo
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	volatile bool readable = true;
 
 	CHECK_FOR_INTERRUPTS();
@@ -372,7 +373,7 @@ read_text(CsCursor *cursor, const CsBatch *batch, Datum *values, bool *nulls, vo
 	{
 		CsError *error = cs_error_catch(context);
 
-		RollbackAndReleaseCurrentSubTransaction();
+		cs_error_roll_back(error, level);
 		if (!cs_error_is_of_value(error->code))
 			cs_error_throw(error);
 		readable = false;

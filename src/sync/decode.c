@@ -93,6 +93,7 @@ cs_decode_batch(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	volatile int at = 0;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -110,7 +111,7 @@ cs_decode_batch(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows)
 		{
 			CsError *error = cs_error_catch(context);
 
-			RollbackAndReleaseCurrentSubTransaction();
+			cs_error_roll_back(error, level);
 			MemoryContextSwitchTo(context);
 			CurrentResourceOwner = owner;
 			if (!cs_error_is_of_value(error->code))

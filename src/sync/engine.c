@@ -168,6 +168,7 @@ add_columns_first(const CsRun *run, MemoryContext result)
 {
 	CsRun first = *run;
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	CsError *volatile error = NULL;
 	volatile int added = 0;
 
@@ -191,7 +192,7 @@ add_columns_first(const CsRun *run, MemoryContext result)
 	PG_CATCH();
 	{
 		error = cs_run_timer_explain(cs_error_catch(result), result);
-		RollbackAndReleaseCurrentSubTransaction();
+		cs_error_roll_back(error, level);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(result);
@@ -211,6 +212,7 @@ static CsError *
 try_run(CsRun *run, MemoryContext result)
 {
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	CsError *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
@@ -231,7 +233,7 @@ try_run(CsRun *run, MemoryContext result)
 	PG_CATCH();
 	{
 		error = cs_run_timer_explain(cs_error_catch(result), result);
-		RollbackAndReleaseCurrentSubTransaction();
+		cs_error_roll_back(error, level);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(result);

@@ -30,6 +30,7 @@ cs_change_find(CsStage *set, const char *sql)
 	NumberReceiver receiver = { .numbers = cs_number_set_create() };
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	volatile bool failed = false;
 
 	cs_receiver_init(&receiver.base, receive_number);
@@ -45,7 +46,7 @@ cs_change_find(CsStage *set, const char *sql)
 	{
 		CsError *error = cs_error_catch(caller);
 
-		RollbackAndReleaseCurrentSubTransaction();
+		cs_error_roll_back(error, level);
 		MemoryContextSwitchTo(caller);
 		CurrentResourceOwner = owner;
 		if (!cs_error_is_of_value(error->code))
