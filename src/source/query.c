@@ -35,7 +35,6 @@ typedef struct QueryReader
 	MemoryContextCallback close;
 	TupleDesc desc;		  /* of the query, in the reader's context */
 	SPITupleTable *batch; /* of the last fetch, freed by the next */
-	int64 records;
 } QueryReader;
 
 static CsReadStatus query_next_batch(CsReader *base, CsBatch *batch);
@@ -93,7 +92,7 @@ query_next_batch(CsReader *base, CsBatch *batch)
 		CsRecord *record = &batch->records[i];
 		HeapTuple tuple = reader->batch->vals[i];
 
-		record->number = ++reader->records;
+		record->number = ++base->records_read;
 		record->values = palloc(sizeof(Datum) * reader->desc->natts);
 		record->nulls = palloc(sizeof(bool) * reader->desc->natts);
 		heap_deform_tuple(tuple, reader->desc, record->values, record->nulls);
