@@ -31,6 +31,7 @@ typedef struct CsRefusal
 	CsError *error;
 } CsRefusal;
 
+static void report(const CsChange *change, const CsStage *set);
 static void apply_in_parts(CsChange *change, CsStage *set);
 static void apply_rows(CsChange *change, MinimalTuple *rows, int n);
 static void fill_part(CsChange *change, MinimalTuple *rows, int n);
@@ -73,6 +74,7 @@ cs_change_apply(CsChange *change, CsStage *set)
 
 	if (set->count == 0)
 		return;
+	report(change, set);
 	change->part = set;
 	cs_stage_register(set);
 	error = try_statement(change);
@@ -131,6 +133,15 @@ cs_change_settle(CsRun *run, CsStage *stage)
 }
 
 static void
+report(const CsChange *change, const CsStage *set)
+{
+	static const CsProgressPhase phases[] = { CS_PROGRESS_DELETING, CS_PROGRESS_UPDATING,
+											  CS_PROGRESS_INSERTING };
+
+	cs_progress_phase(change->run->progress, phases[change->kind], set->count);
+}
+
+static void
 apply_in_parts(CsChange *change, CsStage *set)
 {
 	MemoryContext part_context =
@@ -142,6 +153,7 @@ apply_in_parts(CsChange *change, CsStage *set)
 		AllocSetContextCreate(part_context, "censync rows of part", ALLOCSET_DEFAULT_SIZES);
 	bool more = true;
 
+	report(change, set);
 	change->in_parts = true;
 	change->part = palloc0(sizeof(CsStage));
 	change->part->name = "part";
@@ -253,6 +265,7 @@ try_once(CsChange *change, bool returning, bool *short_of_rows)
 	}
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
+	cs_progress_expect_statement(change->run->progress);
 	PG_TRY();
 	{
 		processed = returning ? cs_run_store(change->sql_returning, change->returned)
@@ -288,6 +301,7 @@ note_result(CsChange *change, uint64 processed, bool returning)
 {
 	CsRun *run = change->run;
 
+	cs_progress_add(run->progress, change->part->count);
 	change->applied += processed;
 	/* No other session can make an insert come up short: it would have failed. */
 	if (change->kind == CS_CHANGE_INSERT)
@@ -338,6 +352,7 @@ refuse_row(CsChange *change, MinimalTuple row, const CsError *error)
 	MemoryContext old;
 	CsRefusal *refusal;
 
+	cs_progress_add(change->run->progress, 1);
 	if (!may_pass_later(error->code) || list_length(change->refused) >= MAX_REFUSED)
 	{
 		blame_row(change, row, error);

@@ -111,6 +111,7 @@ cs_run_update_memory(CsRun *run)
 {
 	if (!cs_run_tracks(run))
 		return;
+	cs_progress_phase(run->progress, CS_PROGRESS_TRACKING, -1);
 	if (run->vanished && run->vanished->count > 0)
 		forget_gone(run);
 	if (run->written && run->written->count > 0)

@@ -10,6 +10,7 @@
 #include "base/user.h"
 #include "sync/run.h"
 
+static void report_read(CsRun *run);
 static void stage_batch(CsRun *run, CsBatch *batch);
 static void stage_row(CsRun *run, const CsRecord *record, CsRow *row);
 static void check_bad_share(CsRun *run, bool at_end);
@@ -28,6 +29,7 @@ cs_run_read(CsRun *run)
 	run->keys = cs_key_set_create(run->mappings);
 	if (run->sync->behavior == CS_MIRROR)
 		run->held = cs_stage_create("held", run->mappings, true);
+	report_read(run);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -42,14 +44,26 @@ cs_run_read(CsRun *run)
 		}
 		stage_batch(run, &batch);
 		run->counts.bytes = run->reader->bytes_read;
+		cs_progress_set_read(run->progress, run->counts.read, run->counts.bytes);
 		check_bad_share(run, false);
 	}
 	MemoryContextSwitchTo(run->context);
 	MemoryContextDelete(batch_context);
 	run->counts.bytes = run->reader->bytes_read;
+	cs_progress_set_read(run->progress, run->counts.read, run->counts.bytes);
 	check_bad_share(run, true);
 	if (run->counts.read > run->counts.invalid)
 		settle_mappings(run);
+}
+
+/* A batch may take minutes to fill: others see the reader's own numbers. */
+static void
+report_read(CsRun *run)
+{
+	CsProgressSource source = { &run->reader->records_read, &run->reader->bytes_read,
+								&run->reader->total, run->limit };
+
+	cs_progress_read_from(run->progress, &source);
 }
 
 static void
