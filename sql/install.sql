@@ -105,6 +105,10 @@ SELECT p.oid::regprocedure FROM pg_proc p
 SELECT relname, 'security_barrier=true' = ANY (reloptions) OR 'security_barrier' = ANY (reloptions) AS barrier
   FROM pg_class WHERE relnamespace = 'censync'::regnamespace AND relkind = 'v' ORDER BY relname;
 
+-- Nothing runs now.  Where the library is not preloaded nothing ever shows, and the view says so.
+SELECT count(*) FROM censync.progress;
+SELECT obj_description('censync.progress'::regclass) ~ 'empty unless shared_preload_libraries' AS says_why;
+
 -- A dump carries the definitions and their sequence, and no history.
 SELECT c.oid::regclass AS dumped, condition
   FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS c(oid, condition) WHERE extname = 'censync' ORDER BY 1;

@@ -1,6 +1,6 @@
 /*
  * censync.c
- *		Module entry: settings.
+ *		Module entry: settings, hooks.
  */
 #include "postgres.h"
 
@@ -8,6 +8,7 @@
 #include "utils/guc.h"
 
 #include "base/settings.h"
+#include "catalog/progress.h"
 #include "net/address.h"
 
 PG_MODULE_MAGIC;
@@ -20,6 +21,7 @@ void
 _PG_init(void)
 {
 	define_settings();
+	cs_progress_init();
 }
 
 static void

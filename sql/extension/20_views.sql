@@ -65,4 +65,28 @@ SELECT r.run_id, r.record_number, r.sync_key, r.operation, r.status, r.reason_co
  WHERE pg_catalog.pg_has_role(l.owner_oid, 'USAGE');
 COMMENT ON VIEW censync.records IS 'what became of single records: invalid, rejected and, if asked for, succeeded ones';
 
-REVOKE ALL ON censync.syncs, censync.runs, censync.records FROM PUBLIC;
+CREATE FUNCTION censync.run_progress(
+    OUT run_id bigint, OUT sync text, OUT owner_oid oid, OUT pid int, OUT dry_run boolean,
+    OUT started_at timestamptz, OUT phase text, OUT phase_started_at timestamptz, OUT changed_at timestamptz,
+    OUT records_read bigint, OUT bytes_read bigint, OUT records_done bigint, OUT records_total bigint)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 5 AS 'MODULE_PATHNAME', 'censync_run_progress';
+REVOKE ALL ON FUNCTION censync.run_progress() FROM PUBLIC;
+COMMENT ON FUNCTION censync.run_progress() IS 'what running runs say of themselves in shared memory; read censync.progress instead';
+
+-- An announced total may be anything: a remaining time beyond a hundred years is none.
+CREATE VIEW censync.progress WITH (security_barrier) AS
+SELECT run_id, sync, pg_catalog.pg_get_userbyid(owner_oid) AS owner, pid, dry_run, started_at, phase,
+       phase_started_at, changed_at, records_read, bytes_read, records_done, records_total,
+       pg_catalog.round((records_done / seconds)::numeric, 1) AS records_per_second,
+       CASE WHEN records_done <= records_total
+             AND (records_total - records_done) * seconds < 3155760000.0 * records_done
+            THEN pg_catalog.make_interval(secs => pg_catalog.round((records_total - records_done) * seconds
+                                                                   / records_done))
+       END AS remaining
+  FROM (SELECT *, nullif(greatest(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - phase_started_at),
+                                  0), 0) AS seconds
+          FROM censync.run_progress()) r;
+COMMENT ON VIEW censync.progress IS 'what runs are doing at this moment, also in sessions that have committed nothing yet; empty unless shared_preload_libraries has censync, for only then there is memory that sessions share';
+
+REVOKE ALL ON censync.syncs, censync.runs, censync.records, censync.progress FROM PUBLIC;

@@ -16,8 +16,8 @@ PG_FUNCTION_INFO_V1(censync_admit);
 static const char *const viewer_grants[] = {
 	"USAGE ON SCHEMA censync",
 	"USAGE ON SCHEMA %s",
-	"SELECT ON censync.syncs, censync.runs, censync.records",
-	"EXECUTE ON FUNCTION censync.home(), censync.is_running(bigint)",
+	"SELECT ON censync.syncs, censync.runs, censync.records, censync.progress",
+	"EXECUTE ON FUNCTION censync.home(), censync.is_running(bigint), censync.run_progress()",
 	"EXECUTE ON FUNCTION %s.censync_objects(name)",
 	NULL,
 };

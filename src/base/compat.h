@@ -35,4 +35,13 @@
 	} while (0)
 #endif
 
+/* What hooks into ExecutorRun has after its QueryDesc.  18 took the last one away. */
+#if PG_VERSION_NUM >= 180000
+#define CS_EXECUTOR_RUN_PARAMETERS ScanDirection direction, uint64 count
+#define CS_EXECUTOR_RUN_ARGUMENTS direction, count
+#else
+#define CS_EXECUTOR_RUN_PARAMETERS ScanDirection direction, uint64 count, bool once
+#define CS_EXECUTOR_RUN_ARGUMENTS direction, count, once
+#endif
+
 #endif /* CS_COMPAT_H */

@@ -51,7 +51,6 @@ typedef struct HttpReader
 		PAGE_DRAIN, /* the body has ended, records may be left in the decoder */
 		PAGE_LAST_DONE
 	} state;
-	int64 records; /* numbered so far */
 	int64 page_records;
 	uint64 page_digest;
 } HttpReader;
@@ -189,7 +188,7 @@ http_next_batch(CsReader *base, CsBatch *batch)
 			fetch_page(reader);
 		if (reader->decoder && cs_decoder_next(reader->decoder, record))
 		{
-			record->number = ++reader->records;
+			record->number = ++base->records_read;
 			reader->page_records++;
 			reader->page_digest = hash_bytes_extended((const unsigned char *) record->raw,
 													  record->rawlen, reader->page_digest);
@@ -203,7 +202,6 @@ http_next_batch(CsReader *base, CsBatch *batch)
 		else
 			read_some(reader);
 	}
-	base->bytes_read = cs_http_bytes(reader->http);
 	return batch->nrecords > 0 ? CS_READ_ROWS : CS_READ_END;
 }
 
@@ -300,6 +298,7 @@ read_some(HttpReader *reader)
 	bool more = cs_http_read(reader->http, &data, &len);
 	MemoryContext old = MemoryContextSwitchTo(reader->page_context);
 
+	reader->base.bytes_read = cs_http_bytes(reader->http);
 	if (reader->decoder == NULL)
 	{
 		if (more)
@@ -357,6 +356,7 @@ end_page(HttpReader *reader)
 	page.records = reader->page_records;
 	page.digest = reader->page_digest;
 	reader->state = cs_pager_next(reader->pager, &page) ? PAGE_TO_FETCH : PAGE_LAST_DONE;
+	reader->base.total = cs_pager_total(reader->pager);
 	if (reader->state == PAGE_TO_FETCH)
 	{
 		reader->decoder = NULL;

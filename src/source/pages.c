@@ -47,6 +47,7 @@ struct CsPager
 	int64 page; /* current page number */
 	int64 page_start;
 	int64 records; /* of all pages so far */
+	int64 total;   /* that the last page announced, or 0 */
 	HTAB *seen;	   /* hashes of cursors and URLs that were followed, or of pages */
 };
 
@@ -61,6 +62,7 @@ static bool is_new(CsPager *pager, uint64 hash);
 static bool has_more(CsPager *pager, Jsonb *envelope, bool otherwise);
 static void check_total(CsPager *pager, Jsonb *envelope);
 static int64 required_number(Jsonb *envelope, const char *pointer, const char *option);
+static int64 number_at(Jsonb *envelope, const char *pointer);
 static char *value_at(Jsonb *document, const char *pointer);
 static void set_url(CsPager *pager, const char *url);
 static void missing_member(const char *pointer, const char *option) pg_attribute_noreturn();
@@ -114,6 +116,7 @@ cs_pager_next(CsPager *pager, const CsPage *page)
 	if (page->envelope)
 		envelope = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(page->envelope)));
 	pager->records += page->records;
+	pager->total = pager->total_path ? Max(0, number_at(envelope, pager->total_path)) : 0;
 	switch (pager->kind)
 	{
 		case PAGE_NONE:
@@ -135,6 +138,12 @@ cs_pager_next(CsPager *pager, const CsPage *page)
 	if (!more)
 		check_total(pager, envelope);
 	return more;
+}
+
+int64
+cs_pager_total(const CsPager *pager)
+{
+	return pager->total;
 }
 
 char *
@@ -351,11 +360,22 @@ check_total(CsPager *pager, Jsonb *envelope)
 static int64
 required_number(Jsonb *envelope, const char *pointer, const char *option)
 {
+	int64 number = number_at(envelope, pointer);
+
+	if (number < 0)
+		missing_member(pointer, option);
+	return number;
+}
+
+/* -1: there is none. */
+static int64
+number_at(Jsonb *envelope, const char *pointer)
+{
 	char *value = value_at(envelope, pointer);
 
 	if (value == NULL || value[0] == '\0' || strspn(value, "0123456789") != strlen(value) ||
 		strlen(value) > 18)
-		missing_member(pointer, option);
+		return -1;
 	return pg_strtoint64(value);
 }
 

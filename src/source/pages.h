@@ -32,6 +32,9 @@ extern const char *cs_pager_url(const CsPager *pager);
  */
 extern bool cs_pager_next(CsPager *pager, const CsPage *page);
 
+/* Records that the last page announced, or 0. */
+extern int64 cs_pager_total(const CsPager *pager);
+
 /* The target of rel=next among the values of Link headers (RFC 8288), or NULL. */
 extern char *cs_link_next(List *values);
 

@@ -39,7 +39,6 @@ typedef struct QueryReader
 	MemoryContextCallback close;
 	TupleDesc desc;		  /* of the query, in the reader's context */
 	SPITupleTable *batch; /* of the last fetch, freed by the next */
-	int64 records;
 } QueryReader;
 
 /* Hands the rows of the query on as they come. */
@@ -115,7 +114,7 @@ query_next_batch(CsReader *base, CsBatch *batch)
 		CsRecord *record = &batch->records[i];
 		HeapTuple tuple = reader->batch->vals[i];
 
-		record->number = ++reader->records;
+		record->number = ++base->records_read;
 		record->values = palloc(sizeof(Datum) * reader->desc->natts);
 		record->nulls = palloc(sizeof(bool) * reader->desc->natts);
 		heap_deform_tuple(tuple, reader->desc, record->values, record->nulls);
@@ -147,7 +146,7 @@ receive_record(TupleTableSlot *slot, DestReceiver *self)
 	CsRecord record = { 0 };
 
 	slot_getallattrs(slot);
-	record.number = ++reader->records;
+	record.number = ++reader->base.records_read;
 	record.values = slot->tts_values;
 	record.nulls = slot->tts_isnull;
 	reader->base.bytes_read += slot_bytes(slot);

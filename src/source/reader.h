@@ -85,10 +85,12 @@ struct CsReader
 	bool typed;	  /* records carry values/nulls of columns, not fields */
 	int ncolumns; /* wanted columns in their order, or all columns of a typed source */
 	CsColumn *columns;
-	bool *seen;		  /* per column: has any record had it yet; typed: all true */
-	int64 bytes_read; /* so far */
-	bool local;		  /* reads this database: needs a snapshot, no network */
-	bool since;		  /* heeds CsReadSpec.since */
+	bool *seen;			/* per column: has any record had it yet; typed: all true */
+	int64 records_read; /* so far, those of the batch that is being filled included */
+	int64 bytes_read;	/* likewise */
+	int64 total;		/* records that the source has announced; 0: it has not, or not yet */
+	bool local;			/* reads this database: needs a snapshot, no network */
+	bool since;			/* heeds CsReadSpec.since */
 
 	/* Both are called with CurrentMemoryContext set to the batch's context. */
 	CsReadStatus (*next_batch)(CsReader *reader, CsBatch *batch);

@@ -86,6 +86,7 @@ apply_round(CsRun *run, int64 *suppressed, bool is_first)
 		cs_change_settle(run, run->updates);
 	if (inserts->settled)
 		cs_change_settle(run, run->creates);
+	cs_progress_phase(run->progress, CS_PROGRESS_COMPARING, run->stage->count);
 	cs_run_diff(run);
 	return true;
 }

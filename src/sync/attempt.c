@@ -49,6 +49,7 @@ try_once(CsChange *change, bool returning, bool *short_of_rows)
 		make_returned(change);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
+	cs_progress_expect_statement(change->run->progress);
 	PG_TRY();
 	{
 		processed = execute(change, returning);
@@ -115,6 +116,7 @@ note_result(CsChange *change, uint64 processed, bool returning)
 {
 	CsRun *run = change->run;
 
+	cs_progress_add(run->progress, change->part->count);
 	change->applied += processed;
 	if (change->part->count > FEW_ROWS)
 	{

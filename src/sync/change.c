@@ -34,6 +34,7 @@
 static void work_around(CsChange *change, CsStage *set, CsError *error);
 static void apply_in_parts(CsChange *change, CsStage *set, int width);
 static int read_rows(CsStage *set, TupleTableSlot **slot, MinimalTuple *rows);
+static void report(const CsChange *change, const CsStage *set);
 static void apply_rows(CsChange *change, MinimalTuple *rows, int n);
 static int narrow_down(CsChange *change, MinimalTuple *rows, int n);
 static bool apply_row(CsChange *change, MinimalTuple row);
@@ -77,6 +78,7 @@ cs_change_apply(CsChange *change, CsStage *set)
 
 	if (set->count == 0)
 		return;
+	report(change, set);
 	change->part = set;
 	cs_stage_register(set);
 	error = cs_change_attempt(change);
@@ -152,6 +154,15 @@ cs_change_settle(CsRun *run, CsStage *stage)
 		cs_number_set_add(run->settled, DatumGetInt64(slot_getattr(slot, 1, &isnull)));
 }
 
+static void
+report(const CsChange *change, const CsStage *set)
+{
+	static const CsProgressPhase phases[] = { CS_PROGRESS_DELETING, CS_PROGRESS_UPDATING,
+											  CS_PROGRESS_INSERTING };
+
+	cs_progress_phase(change->run->progress, phases[change->kind], set->count);
+}
+
 /*
  * The suspects come last: what they lack may be there by then.  But if the first bad row is to end the run,
  * they come first.
@@ -163,6 +174,7 @@ work_around(CsChange *change, CsStage *set, CsError *error)
 	CsStage *rest = set;
 	CsStage *others;
 
+	report(change, set);
 	change->in_parts = true;
 	change->searched = 0;
 	while (error && (others = cs_change_set_apart(change, rest, error, suspects)) != NULL)
@@ -330,6 +342,7 @@ refuse_row(CsChange *change, MinimalTuple row, const CsError *error)
 	MemoryContext old;
 	CsRefusal *refusal;
 
+	cs_progress_add(change->run->progress, 1);
 	if (!may_pass_later(error->code) || list_length(change->refused) >= MAX_REFUSED)
 	{
 		blame_row(change, row, error);

@@ -23,6 +23,7 @@ cs_run_drop_duplicates(CsRun *run)
 
 	if (!cs_key_set_may_have_duplicates(run->keys))
 		return;
+	cs_progress_phase(run->progress, CS_PROGRESS_DEDUPLICATING, run->stage->count);
 	duplicates = find_duplicates(run);
 	if (duplicates->count > 0)
 		filter_stage(run, duplicates);

@@ -39,7 +39,7 @@ static void set_for_bulk(void);
 static void change_destination(CsRun *run);
 static void lock_destination(CsRun *run);
 static void count_delta(CsRun *run);
-static CsError *commit_run(CsError *failure, MemoryContext result);
+static CsError *commit_run(const CsRun *run, CsError *failure, MemoryContext result);
 static void close_failed(CsRun *run, const CsError *error, bool durable);
 static void write_log(const CsRun *run, const char *status, const CsError *error);
 
@@ -64,6 +64,7 @@ cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 	}
 	PG_FINALLY();
 	{
+		cs_progress_end(sync->sync_id);
 		cs_run_leave(sync->sync_id, request->durable);
 	}
 	PG_END_TRY();
@@ -135,6 +136,7 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	run.started_at = GetCurrentTimestamp();
 	run.extension = cs_extension_lock(InvalidOid);
 	run.run_id = cs_run_log_open(sync, request->trigger, request->dry_run);
+	run.progress = cs_progress_begin(sync, run.run_id, run.dry_run, run.started_at);
 	if (!request->dry_run)
 		cs_sync_refresh_names(sync);
 	if (request->durable)
@@ -151,7 +153,7 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 		error = try_run(&run, result);
 	MemoryContextDelete(run.context);
 	if (request->durable)
-		error = commit_run(error, result);
+		error = commit_run(&run, error, result);
 	if (error)
 		close_failed(&run, error, request->durable);
 	cs_record_log_destroy(run.records);
@@ -232,6 +234,7 @@ try_run(CsRun *run, MemoryContext result)
 	}
 	PG_CATCH();
 	{
+		cs_progress_phase(run->progress, CS_PROGRESS_UNDOING, -1);
 		error = cs_run_timer_explain(cs_error_catch(result), result);
 		cs_error_roll_back(error, level);
 	}
@@ -259,6 +262,7 @@ take_steps(CsRun *run)
 	prepare(run);
 	PopActiveSnapshot();
 	cs_run_read(run);
+	cs_progress_phase(run->progress, CS_PROGRESS_WAITING, -1);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	lock_destination(run);
 	cs_user_restore(&saved);
@@ -368,6 +372,7 @@ change_destination(CsRun *run)
 	if (!run->dry_run)
 		cs_apply_lock(run->destination->relid);
 	cs_run_drop_duplicates(run);
+	cs_progress_phase(run->progress, CS_PROGRESS_COMPARING, run->stage->count);
 	cs_run_plan_deletes(run);
 	cs_run_diff(run);
 	cs_run_find_deletes(run);
@@ -415,7 +420,7 @@ count_delta(CsRun *run)
 
 /* A transaction that can't go on, or can't be committed, can't keep the log either: a new one does. */
 static CsError *
-commit_run(CsError *failure, MemoryContext result)
+commit_run(const CsRun *run, CsError *failure, MemoryContext result)
 {
 	CsError *volatile error = failure;
 
@@ -423,6 +428,7 @@ commit_run(CsError *failure, MemoryContext result)
 		SPI_rollback();
 	else
 	{
+		cs_progress_phase(run->progress, CS_PROGRESS_COMMITTING, -1);
 		PG_TRY();
 		{
 			SPI_commit();
@@ -471,6 +477,7 @@ close_failed(CsRun *run, const CsError *error, bool durable)
 static void
 write_log(const CsRun *run, const char *status, const CsError *error)
 {
+	cs_progress_phase(run->progress, CS_PROGRESS_LOGGING, -1);
 	cs_record_log_write(run->records, run->run_id);
 	if (error == NULL)
 		cs_record_log_write(run->changes, run->run_id);

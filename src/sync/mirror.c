@@ -122,6 +122,7 @@ cs_run_update_memory(CsRun *run)
 
 	if (!cs_run_tracks(run))
 		return;
+	cs_progress_phase(run->progress, CS_PROGRESS_TRACKING, -1);
 	if (mirror == NULL)
 		load_state(run);
 	mirror = run->mirror;

@@ -26,6 +26,7 @@ static void take_directly(void *arg, const CsRecord *record);
 static void read_batches(CsRun *run);
 static int records_wanted(const CsRun *run, int n);
 static void end_of_batch(CsRun *run);
+static void report_read(CsRun *run);
 static void stage_batch(CsRun *run, CsBatch *batch);
 static void stage_row(CsRun *run, const CsRecord *record, CsRow *row);
 static void check_bad_share(CsRun *run, bool at_end);
@@ -40,6 +41,7 @@ cs_run_read(CsRun *run)
 	run->keys = cs_key_set_create(run->key_ops);
 	if (run->sync->behavior == CS_MIRROR)
 		run->held = cs_stage_create("held", run->mappings, true);
+	report_read(run);
 	if (run->reader->each && cs_decode_is_direct(run->plan))
 		read_directly(run);
 	else
@@ -124,7 +126,18 @@ static void
 end_of_batch(CsRun *run)
 {
 	run->counts.bytes = run->reader->bytes_read;
+	cs_progress_set_read(run->progress, run->counts.read, run->counts.bytes);
 	check_bad_share(run, false);
+}
+
+/* A batch may take minutes to fill: others see the reader's own numbers. */
+static void
+report_read(CsRun *run)
+{
+	CsProgressSource source = { &run->reader->records_read, &run->reader->bytes_read,
+								&run->reader->total, run->limit };
+
+	cs_progress_read_from(run->progress, &source);
 }
 
 static void

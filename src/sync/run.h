@@ -8,6 +8,7 @@
 #include "datatype/timestamp.h"
 #include "tcop/dest.h"
 
+#include "catalog/progress.h"
 #include "catalog/run_log.h"
 #include "source/reader.h"
 #include "sync/cursor.h"
@@ -33,7 +34,8 @@ typedef struct CsRun
 	int64 limit;		   /* records to read at most; -1: all */
 	MemoryContext context; /* the run's */
 	CsRunCounts counts;
-	CsRecordLog *records; /* the caller's: outlives a rollback of the run */
+	CsRecordLog *records;	  /* the caller's: outlives a rollback of the run */
+	CsProgressSlot *progress; /* in shared memory, or NULL */
 
 	CsSyncOptions *options;
 	CsDestination *destination;
