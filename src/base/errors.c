@@ -110,7 +110,8 @@ cs_error_is_of_value(int code)
 		case MAKE_SQLSTATE('4', '2', '0', '0', '0'): /* a relation, a function, ... likewise */
 			return true;
 		default:
-			return cs_error_is_of_row(code);
+			/* Input functions of some extensions, hstore's for one, refuse text with an internal error. */
+			return code == ERRCODE_INTERNAL_ERROR || cs_error_is_of_row(code);
 	}
 }
 
