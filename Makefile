@@ -14,7 +14,7 @@ PG_CFLAGS = -fvisibility=hidden
 SHLIB_LINK = -lcurl -ljansson -lz
 
 # "make installcheck" runs these against the running server that libpq's variables name.
-REGRESS = install objects behaviors mappings definitions destinations types hardening
+REGRESS = install objects behaviors mappings definitions destinations newer types hardening
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(CURDIR)/test/isolation
 

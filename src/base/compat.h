@@ -109,4 +109,12 @@
 #define cs_base64_encode(text, len, dst, dstlen) pg_b64_encode(text, len, dst, dstlen)
 #endif
 
+/* Since 18 a NOT NULL can be there before all rows are known to obey it. */
+#if PG_VERSION_NUM >= 180000
+#define cs_not_null_is_valid(desc, attnum)                                                         \
+	(TupleDescCompactAttr(desc, (attnum) -1)->attnullability != ATTNULLABLE_INVALID)
+#else
+#define cs_not_null_is_valid(desc, attnum) true
+#endif
+
 #endif /* CS_COMPAT_H */
