@@ -80,7 +80,20 @@ CREATE TABLE censync.mirror_memory (
 CREATE INDEX mirror_memory_key_idx ON censync.mirror_memory (sync_id, pg_catalog.hash_array_extended(key, 0));
 COMMENT ON TABLE censync.mirror_memory IS 'the keys that each mirror has written, and may therefore delete';
 
-REVOKE ALL ON censync.sync_definition, censync.run_log, censync.record_log, censync.mirror_memory FROM PUBLIC;
+CREATE TABLE censync.mirror_state (
+    sync_id bigint PRIMARY KEY,
+    key_types text NOT NULL,
+    all_seen boolean NOT NULL,
+    tracked bigint NOT NULL,
+    tracked_sum_1 bigint NOT NULL,
+    tracked_sum_2 bigint NOT NULL,
+    seen bigint NOT NULL,
+    seen_sum_1 bigint NOT NULL,
+    seen_sum_2 bigint NOT NULL
+);
+COMMENT ON TABLE censync.mirror_state IS 'fingerprints of the keys that each mirror remembers and has last seen, which spare most runs the reading of mirror_memory; a row may be deleted at any time, and must be if mirror_memory is changed by hand';
+
+REVOKE ALL ON censync.sync_definition, censync.run_log, censync.record_log, censync.mirror_memory, censync.mirror_state FROM PUBLIC;
 
 -- A dump carries the definitions and no history.
 SELECT pg_catalog.pg_extension_config_dump('censync.sync_definition', '');

@@ -117,4 +117,17 @@
 #define cs_not_null_is_valid(desc, attnum) true
 #endif
 
+/* Reads exactly so many bytes of a BufFile, or throws. */
+#if PG_VERSION_NUM >= 160000
+#define cs_buffile_read(file, data, size) BufFileReadExact(file, data, size)
+#else
+#define cs_buffile_read(file, data, size)                                                          \
+	do                                                                                             \
+	{                                                                                              \
+		if (BufFileRead(file, data, size) != (size))                                               \
+			ereport(ERROR, (errcode_for_file_access(),                                             \
+							errmsg("could not read a temporary file: it is too short")));          \
+	} while (0)
+#endif
+
 #endif /* CS_COMPAT_H */

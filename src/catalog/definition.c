@@ -232,6 +232,7 @@ cs_sync_forget_mirror(const CsSync *sync)
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync->sync_id);
 	cs_catalog_execute("DELETE FROM censync.mirror_memory WHERE sync_id = $1", &args);
+	cs_catalog_execute("DELETE FROM censync.mirror_state WHERE sync_id = $1", &args);
 	cs_catalog_end(&access);
 }
 

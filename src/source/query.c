@@ -12,6 +12,7 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "catalog/namespace.h"
+#include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -21,6 +22,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "base/receiver.h"
 #include "base/user.h"
 #include "format/json_value.h"
 #include "source/query.h"
@@ -39,7 +41,20 @@ typedef struct QueryReader
 	int64 records;
 } QueryReader;
 
+/* Hands the rows of the query on as they come. */
+typedef struct EachReceiver
+{
+	DestReceiver base; /* must be first */
+	QueryReader *reader;
+	void (*take)(void *arg, const CsRecord *record);
+	void *arg;
+} EachReceiver;
+
 static CsReadStatus query_next_batch(CsReader *base, CsBatch *batch);
+static int query_each(CsReader *base, int n, void (*take)(void *arg, const CsRecord *record),
+					  void *arg);
+static bool receive_record(TupleTableSlot *slot, DestReceiver *self);
+static int64 slot_bytes(TupleTableSlot *slot);
 static char *query_record_json(CsReader *base, const CsRecord *record);
 static const char *query_text(const CsReadSpec *spec);
 static void open_portal(QueryReader *reader, const char *sql);
@@ -66,6 +81,7 @@ cs_query_open(const CsReadSpec *spec)
 	reader->base.local = true;
 	reader->base.next_batch = query_next_batch;
 	reader->base.record_json = query_record_json;
+	reader->base.each = query_each;
 	return &reader->base;
 }
 
@@ -101,6 +117,47 @@ query_next_batch(CsReader *base, CsBatch *batch)
 		base->bytes_read += tuple->t_len;
 	}
 	return CS_READ_ROWS;
+}
+
+static int
+query_each(CsReader *base, int n, void (*take)(void *arg, const CsRecord *record), void *arg)
+{
+	QueryReader *reader = (QueryReader *) base;
+	EachReceiver receiver = { .reader = reader, .take = take, .arg = arg };
+	CsUserContext saved;
+	uint64 got;
+
+	cs_receiver_init(&receiver.base, receive_record);
+	switch_to_owner(reader, &saved);
+	got = PortalRunFetch(reader->portal, FETCH_FORWARD, n, &receiver.base);
+	cs_user_restore(&saved);
+	return (int) got;
+}
+
+static bool
+receive_record(TupleTableSlot *slot, DestReceiver *self)
+{
+	EachReceiver *receiver = (EachReceiver *) self;
+	QueryReader *reader = receiver->reader;
+	CsRecord record = { 0 };
+
+	slot_getallattrs(slot);
+	record.number = ++reader->records;
+	record.values = slot->tts_values;
+	record.nulls = slot->tts_isnull;
+	reader->base.bytes_read += slot_bytes(slot);
+	receiver->take(receiver->arg, &record);
+	return true;
+}
+
+/* What the row takes as a tuple; that of a plain scan already is one. */
+static int64
+slot_bytes(TupleTableSlot *slot)
+{
+	if (TTS_IS_BUFFERTUPLE(slot) || TTS_IS_HEAPTUPLE(slot))
+		return ((HeapTupleTableSlot *) slot)->tuple->t_len;
+	return SizeofHeapTupleHeader +
+		   heap_compute_data_size(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
 }
 
 static char *

@@ -80,6 +80,12 @@ struct CsReader
 	/* Both are called with CurrentMemoryContext set to the batch's context. */
 	CsReadStatus (*next_batch)(CsReader *reader, CsBatch *batch);
 	char *(*record_json)(CsReader *reader, const CsRecord *record);
+
+	/* Local readers, else NULL: hands at most n records to take, one by one, which saves the copies of
+	 * a batch.  A record and its values live during that call only, and take runs in the midst of the
+	 * source's query.  Returns how many there were; fewer than n: CS_READ_END. */
+	int (*each)(CsReader *reader, int n, void (*take)(void *arg, const CsRecord *record),
+				void *arg);
 };
 
 /* The type of that name; throws 22023 with the list of those there are. */

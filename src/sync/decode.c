@@ -46,6 +46,7 @@ struct CsDecodePlan
 	DecodeColumn *columns; /* set->count of them */
 	ExprContext *econtext; /* NULL if there are no expressions */
 	TupleTableSlot *slot;  /* the record, for expressions */
+	bool direct;		   /* see cs_decode_is_direct */
 	bool *in_slot;		   /* text sources: scope columns that expressions read */
 };
 
@@ -70,6 +71,7 @@ cs_decode_create(const CsMappingSet *set, const CsColumn *columns, int ncolumns)
 	plan->scope.ncolumns = ncolumns;
 	plan->scope.columns = (CsColumn *) columns;
 	plan->columns = palloc0(sizeof(DecodeColumn) * set->count);
+	plan->direct = plan->typed;
 	for (int i = 0; i < set->count; i++)
 		plan_column(plan, i);
 	set_up_slot(plan);
@@ -121,6 +123,27 @@ cs_decode_batch(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows)
 		CurrentResourceOwner = owner;
 	}
 	PopActiveSnapshot();
+}
+
+bool
+cs_decode_is_direct(const CsDecodePlan *plan)
+{
+	return plan->direct;
+}
+
+void
+cs_decode_direct(const CsDecodePlan *plan, const CsRecord *record, CsRow *row)
+{
+	for (int i = 0; i < plan->set->count; i++)
+	{
+		const DecodeColumn *column = &plan->columns[i];
+
+		row->values[i] = column->source < 0 ? column->constant : record->values[column->source];
+		row->nulls[i] = column->source < 0 ? column->constant_null : record->nulls[column->source];
+	}
+	row->decoded = plan->set->count;
+	row->error = NULL;
+	check_key(plan->set, row);
 }
 
 bool *
@@ -192,6 +215,9 @@ plan_column(CsDecodePlan *plan, int i)
 				cs_text_input(&column->input, &mapping->value, &column->constant_null);
 			break;
 	}
+	plan->direct &=
+		mapping->kind == CS_MAP_VALUE || (mapping->kind == CS_MAP_COLUMN && plan->typed &&
+										  cs_expression_is_bare_column(column->expression));
 	error_context_stack = callback.previous;
 }
 

@@ -38,6 +38,14 @@ extern List *cs_decode_wanted(const CsDecodePlan *plan);
  */
 extern void cs_decode_batch(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows);
 
+/* Do all values come as they are from columns of a typed source?  Then nothing can fail, and nothing
+ * runs, in making them. */
+extern bool cs_decode_is_direct(const CsDecodePlan *plan);
+
+/* The same for one record of such a source: fills the arrays of row; by-reference values stay the
+ * record's. */
+extern void cs_decode_direct(const CsDecodePlan *plan, const CsRecord *record, CsRow *row);
+
 /* Which mappings' source columns any record had; throws 42703 where an expression's had none. */
 extern bool *cs_decode_seen(const CsDecodePlan *plan, const CsReader *reader);
 

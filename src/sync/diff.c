@@ -1,6 +1,6 @@
 /*
  * diff.c
- *		What the source changes: one join of stage and destination.
+ *		What the source changes: one comparison of stage and destination.
  */
 #include "postgres.h"
 
@@ -9,8 +9,10 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/receiver.h"
 #include "sync/run.h"
 #include "sync/sqlgen.h"
+#include "sync/walk.h"
 
 /* Sorts the rows of the diff by what they say. */
 typedef struct DiffReceiver
@@ -21,6 +23,7 @@ typedef struct DiffReceiver
 	int64 skipped;
 } DiffReceiver;
 
+static void join(CsRun *run, bool with_extras);
 static bool destination_is_empty(CsRun *run);
 static bool receive_diff(TupleTableSlot *slot, DestReceiver *self);
 
@@ -31,9 +34,9 @@ static bool receive_diff(TupleTableSlot *slot, DestReceiver *self);
 void
 cs_run_diff(CsRun *run)
 {
-	DiffReceiver receiver = { .run = run, .op_column = run->mappings->count + 2 };
+	bool is_first = run->updates == NULL;
 
-	if (run->updates == NULL)
+	if (is_first)
 	{
 		run->updates = cs_stage_create("part", run->mappings, false);
 		if (run->sync->behavior != CS_UPDATE && destination_is_empty(run))
@@ -45,11 +48,22 @@ cs_run_diff(CsRun *run)
 	}
 	if (run->creates == NULL || run->creates->borrowed)
 		run->creates = cs_stage_create("part", run->mappings, false);
+	if (!is_first || !cs_run_walk(run))
+		join(run, is_first && run->extras);
+}
+
+static void
+join(CsRun *run, bool with_extras)
+{
+	DiffReceiver receiver = { .run = run, .op_column = run->mappings->count + 2 };
+
 	cs_stage_clear(run->creates);
 	cs_stage_clear(run->updates);
-	cs_run_receiver_init(&receiver.base, receive_diff);
+	if (with_extras)
+		cs_stage_clear(run->extras);
+	cs_receiver_init(&receiver.base, receive_diff);
 	cs_stage_register(run->stage);
-	cs_run_execute(cs_sql_diff(run->mappings, run->sync->behavior), &receiver.base);
+	cs_run_execute(cs_sql_diff(run->mappings, run->sync->behavior, with_extras), &receiver.base);
 	cs_stage_unregister(run->stage);
 	run->counts.skipped = receiver.skipped;
 }
@@ -75,8 +89,10 @@ receive_diff(TupleTableSlot *slot, DestReceiver *self)
 		return true;
 	}
 	slot_getallattrs(slot);
-	if (run->settled == NULL ||
-		!cs_number_set_has(run->settled, DatumGetInt64(slot->tts_values[0])))
+	if (op == CS_OP_EXTRA)
+		cs_stage_put(run->extras, 0, slot->tts_values + 1, slot->tts_isnull + 1);
+	else if (run->settled == NULL ||
+			 !cs_number_set_has(run->settled, DatumGetInt64(slot->tts_values[0])))
 		cs_stage_put_raw(target, slot->tts_values, slot->tts_isnull);
 	return true;
 }

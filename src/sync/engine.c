@@ -32,6 +32,7 @@ static void take_steps(CsRun *run);
 static void prepare(CsRun *run);
 static void prepare_source(CsRun *run);
 static List *column_names(const CsReader *reader);
+static void set_for_bulk(void);
 static void change_destination(CsRun *run);
 static void lock_destination(CsRun *run);
 static void count_delta(CsRun *run);
@@ -200,6 +201,7 @@ take_steps(CsRun *run)
 	cs_user_restore(&saved);
 
 	cs_user_switch(&saved, run->apply_as, CS_SAFE_SEARCH_PATH);
+	set_for_bulk();
 	change_destination(run);
 	cs_user_restore(&saved);
 	PopActiveSnapshot();
@@ -269,14 +271,32 @@ column_names(const CsReader *reader)
 	return names;
 }
 
+/*
+ * The comparison may use what other bulk work on a table may: maintenance_work_mem, in all, hashes
+ * included.  Code that is compiled for one statement does not pay; and rows are wanted in the order of the
+ * table.
+ */
+static void
+set_for_bulk(void)
+{
+	int bulk = (int) (maintenance_work_mem / Max(hash_mem_multiplier, 1.0));
+
+	if (bulk > work_mem)
+		cs_user_set("work_mem", psprintf("%d", bulk));
+	cs_user_set("jit", "off");
+	cs_user_set("max_parallel_workers_per_gather", "0");
+	cs_user_set("synchronize_seqscans", "off");
+}
+
 static void
 change_destination(CsRun *run)
 {
 	if (!run->dry_run)
 		cs_apply_lock(run->destination->relid);
 	cs_run_drop_duplicates(run);
-	cs_run_find_deletes(run);
+	cs_run_plan_deletes(run);
 	cs_run_diff(run);
+	cs_run_find_deletes(run);
 	if (run->dry_run)
 		count_delta(run);
 	else

@@ -87,6 +87,16 @@ cs_expression_compile_column(CsScope *scope, int position, Oid type, int32 typmo
 	return finish((Node *) column_var(scope, position), pstate, type, typmod);
 }
 
+bool
+cs_expression_is_bare_column(const ExprState *state)
+{
+	Expr *expr = state->expr;
+
+	while (IsA(expr, RelabelType))
+		expr = ((RelabelType *) expr)->arg;
+	return IsA(expr, Var);
+}
+
 /* One expression and nothing around it: no FROM, no WHERE, no second column. */
 static Node *
 parse_expression(const char *sql, const char *column)

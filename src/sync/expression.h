@@ -30,4 +30,7 @@ extern ExprState *cs_expression_compile(CsScope *scope, const char *sql, Oid typ
 extern ExprState *cs_expression_compile_column(CsScope *scope, int position, Oid type,
 											   int32 typmod);
 
+/* Is it nothing but the column's value, as it is? */
+extern bool cs_expression_is_bare_column(const ExprState *state);
+
 #endif /* CS_EXPRESSION_H */

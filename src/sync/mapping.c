@@ -66,6 +66,12 @@ cs_mapping_settle(CsMappingSet *set, const CsSync *sync, const bool *seen)
 	check_complete(set, sync);
 }
 
+bool
+cs_mapping_is_compared(const CsMapping *mapping)
+{
+	return !mapping->is_key || !mapping->dest->exact;
+}
+
 static CsMapping *
 add_mapping(CsMappingSet *set, int column)
 {

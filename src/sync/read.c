@@ -10,6 +10,22 @@
 #include "base/user.h"
 #include "sync/run.h"
 
+/* Records that a source is asked for at a time where nothing is kept of them. */
+#define DIRECT_RECORDS 10000
+
+/* What a record of a direct read goes through; on the stack of the read. */
+typedef struct DirectRead
+{
+	CsRun *run;
+	CsRow row;			   /* its arrays are used again for each record */
+	MemoryContext context; /* of one record */
+} DirectRead;
+
+static void read_directly(CsRun *run);
+static void take_directly(void *arg, const CsRecord *record);
+static void read_batches(CsRun *run);
+static int records_wanted(const CsRun *run, int n);
+static void end_of_batch(CsRun *run);
 static void stage_batch(CsRun *run, CsBatch *batch);
 static void stage_row(CsRun *run, const CsRecord *record, CsRow *row);
 static void check_bad_share(CsRun *run, bool at_end);
@@ -19,20 +35,68 @@ static void settle_mappings(CsRun *run);
 void
 cs_run_read(CsRun *run)
 {
+	run->stage = cs_stage_create_full("stage", run->mappings);
+	run->key_ops = cs_key_ops_create(run->mappings);
+	run->keys = cs_key_set_create(run->key_ops);
+	if (run->sync->behavior == CS_MIRROR)
+		run->held = cs_stage_create("held", run->mappings, true);
+	if (run->reader->each && cs_decode_is_direct(run->plan))
+		read_directly(run);
+	else
+		read_batches(run);
+	check_bad_share(run, true);
+	if (run->counts.read > run->counts.invalid)
+		settle_mappings(run);
+}
+
+/* Rows go from the source's query into the stage without a copy in between. */
+static void
+read_directly(CsRun *run)
+{
+	DirectRead direct = { .run = run };
+	int n;
+	int got;
+
+	direct.context =
+		AllocSetContextCreate(run->context, "censync direct read", ALLOCSET_DEFAULT_SIZES);
+	direct.row.values = palloc(sizeof(Datum) * run->mappings->count);
+	direct.row.nulls = palloc(sizeof(bool) * run->mappings->count);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		n = records_wanted(run, DIRECT_RECORDS);
+		if (n == 0)
+			break;
+		got = run->reader->each(run->reader, n, take_directly, &direct);
+		end_of_batch(run);
+		run->read_to_end = got < n;
+	} while (!run->read_to_end);
+	MemoryContextDelete(direct.context);
+}
+
+static void
+take_directly(void *arg, const CsRecord *record)
+{
+	DirectRead *direct = arg;
+	MemoryContext old = MemoryContextSwitchTo(direct->context);
+
+	cs_decode_direct(direct->run->plan, record, &direct->row);
+	direct->run->counts.read++;
+	stage_row(direct->run, record, &direct->row);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(direct->context);
+}
+
+static void
+read_batches(CsRun *run)
+{
 	MemoryContext batch_context =
 		AllocSetContextCreate(run->context, "censync batch", ALLOCSET_DEFAULT_SIZES);
 	CsBatch batch;
 
-	run->stage = cs_stage_create("stage", run->mappings, false);
-	run->stage->full = true;
-	run->keys = cs_key_set_create(run->mappings);
-	if (run->sync->behavior == CS_MIRROR)
-		run->held = cs_stage_create("held", run->mappings, true);
-	for (;;)
+	while (records_wanted(run, 1) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (run->limit >= 0 && run->counts.read >= run->limit)
-			break;
 		MemoryContextReset(batch_context);
 		MemoryContextSwitchTo(batch_context);
 		if (run->reader->next_batch(run->reader, &batch) == CS_READ_END)
@@ -41,15 +105,25 @@ cs_run_read(CsRun *run)
 			break;
 		}
 		stage_batch(run, &batch);
-		run->counts.bytes = run->reader->bytes_read;
-		check_bad_share(run, false);
+		end_of_batch(run);
 	}
+	end_of_batch(run);
 	MemoryContextSwitchTo(run->context);
 	MemoryContextDelete(batch_context);
+}
+
+/* At most n, or what the run's limit leaves. */
+static int
+records_wanted(const CsRun *run, int n)
+{
+	return run->limit < 0 ? n : (int) Min(n, run->limit - run->counts.read);
+}
+
+static void
+end_of_batch(CsRun *run)
+{
 	run->counts.bytes = run->reader->bytes_read;
-	check_bad_share(run, true);
-	if (run->counts.read > run->counts.invalid)
-		settle_mappings(run);
+	check_bad_share(run, false);
 }
 
 static void
@@ -58,8 +132,7 @@ stage_batch(CsRun *run, CsBatch *batch)
 	CsUserContext saved;
 	CsRow *rows;
 
-	if (run->limit >= 0)
-		batch->nrecords = (int) Min(batch->nrecords, run->limit - run->counts.read);
+	batch->nrecords = records_wanted(run, batch->nrecords);
 	rows = palloc0(sizeof(CsRow) * batch->nrecords);
 	cs_user_switch(&saved, run->apply_as, NULL);
 	cs_decode_batch(run->plan, batch, rows);

@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/receiver.h"
 #include "sync/run.h"
 
 /* Below so many records a share says little: the verdict waits for the end of the read. */
@@ -28,8 +29,6 @@ static void log_outcome(CsRun *run, const char *operation, const char *status, i
 						char *key, const CsError *error, char *payload);
 static int64 bad_records(const CsRun *run);
 static bool receive_into_stage(TupleTableSlot *slot, DestReceiver *self);
-static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
-static void receiver_noop(DestReceiver *self);
 
 void
 cs_run_bad_record(CsRun *run, const char *operation, const char *status, int64 number, char *key,
@@ -97,23 +96,12 @@ cs_run_execute(const char *sql, DestReceiver *dest)
 	return SPI_processed;
 }
 
-void
-cs_run_receiver_init(DestReceiver *receiver,
-					 bool (*receive)(TupleTableSlot *slot, DestReceiver *self))
-{
-	receiver->receiveSlot = receive;
-	receiver->rStartup = receiver_startup;
-	receiver->rShutdown = receiver_noop;
-	receiver->rDestroy = receiver_noop;
-	receiver->mydest = DestNone;
-}
-
 uint64
 cs_run_store(const char *sql, CsStage *stage)
 {
 	StageReceiver receiver = { .stage = stage };
 
-	cs_run_receiver_init(&receiver.base, receive_into_stage);
+	cs_receiver_init(&receiver.base, receive_into_stage);
 	cs_stage_clear(stage);
 	return cs_run_execute(sql, &receiver.base);
 }
@@ -140,8 +128,8 @@ cs_run_row_json(const CsRun *run, const CsStage *stage, TupleTableSlot *slot, bo
 void
 cs_run_end_stages(CsRun *run)
 {
-	CsStage *stages[] = { run->stage,	 run->held,	   run->creates, run->updates,
-						  run->vanished, run->deletes, run->written };
+	CsStage *stages[] = { run->stage,  run->held,	  run->creates, run->updates,
+						  run->extras, run->vanished, run->deletes, run->written };
 
 	for (int i = 0; i < (int) lengthof(stages); i++)
 		if (stages[i])
@@ -175,15 +163,4 @@ receive_into_stage(TupleTableSlot *slot, DestReceiver *self)
 {
 	cs_stage_put_slot(((StageReceiver *) self)->stage, slot);
 	return true;
-}
-
-static void
-receiver_startup(DestReceiver *self pg_attribute_unused(), int operation pg_attribute_unused(),
-				 TupleDesc desc pg_attribute_unused())
-{
-}
-
-static void
-receiver_noop(DestReceiver *self pg_attribute_unused())
-{
 }

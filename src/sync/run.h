@@ -17,6 +17,8 @@
 #include "sync/stage.h"
 #include "sync/sync_options.h"
 
+typedef struct CsMirror CsMirror; /* mirror.c */
+
 /* In the run's context, as is what it points to unless said otherwise. */
 typedef struct CsRun
 {
@@ -41,12 +43,15 @@ typedef struct CsRun
 	CsDecodePlan *plan;
 	bool read_to_end; /* the source was read to its proven end */
 
+	CsKeyOps *key_ops;
 	CsKeySet *keys;			/* of stage, while reading */
 	CsStage *stage;			/* valid records */
 	CsStage *held;			/* keys of records that are in the source but not in stage; mirrors */
 	int64 unidentified;		/* records whose keys could not be read */
 	CsStage *creates;		/* the delta: rows not in the destination */
 	CsStage *updates;		/* rows that differ */
+	CsMirror *mirror;		/* of mirrors that track */
+	CsStage *extras;		/* keys of rows that no record has; NULL: not wanted */
 	CsStage *vanished;		/* tracked keys that the source no longer has; mirrors */
 	CsStage *deletes;		/* rows to delete */
 	CsStage *written;		/* keys of the rows written so far; mirrors that track */
@@ -64,12 +69,15 @@ extern void cs_run_read(CsRun *run);
 /* duplicates.c: takes records that share a key out of stage, but for those that on_duplicate spares */
 extern void cs_run_drop_duplicates(CsRun *run);
 
+/* mirror.c: may anything be deleted, and what must the diff find out for that? */
+extern void cs_run_plan_deletes(CsRun *run);
+
 /* diff.c */
 extern void cs_run_diff(CsRun *run);
 
-/* memory.c: what a mirror tracks */
+/* mirror.c, as the role that applies: what to delete; what to remember, after the apply */
 extern void cs_run_find_deletes(CsRun *run);
-extern bool cs_run_tracks(const CsRun *run);
+extern bool cs_run_tracks(const CsRun *run); /* does the run remember what it writes? */
 extern void cs_run_note_written(CsRun *run, CsStage *keys);
 extern void cs_run_update_memory(CsRun *run);
 
@@ -94,10 +102,6 @@ extern void cs_run_check_bad_share(const CsRun *run, bool at_end);
 
 /* Executes a statement of sqlgen over registered stages as the current role; dest may be NULL. */
 extern uint64 cs_run_execute(const char *sql, DestReceiver *dest);
-
-/* Makes a receiver for the rows of cs_run_execute that needs nothing at start and end. */
-extern void cs_run_receiver_init(DestReceiver *receiver,
-								 bool (*receive)(TupleTableSlot *slot, DestReceiver *self));
 
 /* Executes a statement and stores its rows in a stage, which is cleared first. */
 extern uint64 cs_run_store(const char *sql, CsStage *stage);

@@ -22,6 +22,7 @@
 
 static void append_table(StringInfo sql, const CsMappingSet *set);
 static void append_column(StringInfo sql, const char *alias, const CsMapping *mapping);
+static void append_either_keys(StringInfo sql, const CsMappingSet *set);
 static void append_more_keys(StringInfo sql, const CsMappingSet *set);
 static void append_operator(StringInfo sql, Oid operator_oid);
 static void append_key_join(StringInfo sql, const CsMappingSet *set, const char *left,
@@ -30,10 +31,10 @@ static void append_keys_not_null(StringInfo sql, const CsMappingSet *set);
 static void append_key_match(StringInfo sql, const CsMappingSet *set, const char *alias);
 static void append_new_value(StringInfo sql, const CsMapping *mapping);
 static void append_differs(StringInfo sql, const CsMappingSet *set);
-static bool is_compared(const CsMapping *mapping);
 static bool is_distinct_exact(const CsMapping *mapping);
 static char *default_value(const CsMappingSet *set, const CsMapping *mapping);
-static void append_columns(StringInfo sql, const char *alias, const CsMappingSet *set, int n);
+static void append_columns(StringInfo sql, const char *alias, const CsMappingSet *set, int from,
+						   int to);
 
 char *
 cs_sql_duplicates(const CsMappingSet *set)
@@ -43,7 +44,7 @@ cs_sql_duplicates(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	initStringInfo(&keys);
-	append_columns(&keys, "s", set, set->nkeys);
+	append_columns(&keys, "s", set, 0, set->nkeys);
 	appendStringInfo(&sql,
 					 "SELECT w.rn, w.rn = w.first_rn, w.rn = w.last_rn FROM (SELECT s.rn, "
 					 "pg_catalog.count(*) OVER (PARTITION BY %s) AS n, "
@@ -58,29 +59,63 @@ cs_sql_duplicates(const CsMappingSet *set)
 }
 
 char *
-cs_sql_diff(const CsMappingSet *set, CsBehavior behavior)
+cs_sql_diff(const CsMappingSet *set, CsBehavior behavior, bool with_extras)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT s.rn, ");
-	append_columns(&sql, "s", set, set->count);
-	appendStringInfoString(&sql, ", CASE WHEN ");
+	if (with_extras)
+		append_either_keys(&sql, set);
+	else
+		append_columns(&sql, "s", set, 0, set->nkeys);
+	appendStringInfoString(&sql, set->count > set->nkeys ? ", " : "");
+	append_columns(&sql, "s", set, set->nkeys, set->count);
+	appendStringInfoString(&sql, ", CASE ");
+	if (with_extras)
+		appendStringInfo(&sql, "WHEN s.rn IS NULL THEN %d ", CS_OP_EXTRA);
+	appendStringInfoString(&sql, "WHEN ");
 	append_column(&sql, "d", &set->items[0]);
 	/* A composite key whose members are NULL "IS NULL", but not this. */
-	appendStringInfo(&sql, " IS NOT DISTINCT FROM NULL THEN %d ELSE %d END FROM stage s LEFT JOIN ",
-					 behavior == CS_UPDATE ? CS_OP_SKIP : CS_OP_CREATE, CS_OP_UPDATE);
+	appendStringInfo(&sql, " IS NOT DISTINCT FROM NULL THEN %d ELSE %d END FROM stage s %s JOIN ",
+					 behavior == CS_UPDATE ? CS_OP_SKIP : CS_OP_CREATE, CS_OP_UPDATE,
+					 with_extras ? "FULL" : "LEFT");
 	append_table(&sql, set);
 	appendStringInfoString(&sql, " d ON ");
 	append_key_match(&sql, set, "s");
 	appendStringInfoString(&sql, " WHERE ");
 	append_column(&sql, "d", &set->items[0]);
 	appendStringInfoString(&sql, " IS NOT DISTINCT FROM NULL");
+	if (with_extras)
+	{
+		appendStringInfoString(&sql, " OR (s.rn IS NULL AND ");
+		append_keys_not_null(&sql, set);
+		appendStringInfoChar(&sql, ')');
+	}
 	if (behavior != CS_APPEND)
 	{
-		appendStringInfoString(&sql, " OR ");
+		appendStringInfoString(&sql, with_extras ? " OR (s.rn IS NOT NULL AND " : " OR ");
 		append_differs(&sql, set);
+		appendStringInfoString(&sql, with_extras ? ")" : "");
 	}
+	return sql.data;
+}
+
+char *
+cs_sql_scan(const CsMappingSet *set, int n)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < n; i++)
+	{
+		appendStringInfoString(&sql, i ? ", " : "");
+		append_column(&sql, "d", &set->items[i]);
+	}
+	appendStringInfoString(&sql, " FROM ");
+	append_table(&sql, set);
+	appendStringInfoString(&sql, " d");
 	return sql.data;
 }
 
@@ -100,7 +135,32 @@ cs_sql_vanished(const CsMappingSet *set)
 }
 
 char *
-cs_sql_deletable(const CsMappingSet *set, bool whole_table)
+cs_sql_not_held(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql,
+						   "SELECT e.* FROM extras e WHERE NOT EXISTS (SELECT FROM held h WHERE ");
+	append_key_join(&sql, set, "h", "e");
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+char *
+cs_sql_vanished_keys(const CsMappingSet *set)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT 0::pg_catalog.int8, ");
+	append_columns(&sql, "v", set, 0, set->nkeys);
+	appendStringInfoString(&sql, " FROM vanished v");
+	return sql.data;
+}
+
+char *
+cs_sql_deletable(const CsMappingSet *set)
 {
 	StringInfoData sql;
 
@@ -109,21 +169,10 @@ cs_sql_deletable(const CsMappingSet *set, bool whole_table)
 	append_more_keys(&sql, set);
 	appendStringInfoString(&sql, " FROM ");
 	append_table(&sql, set);
-	if (!whole_table)
-	{
-		/* Not a join: one row may be tracked under several images of its key. */
-		appendStringInfoString(&sql, " d WHERE EXISTS (SELECT FROM vanished v WHERE ");
-		append_key_match(&sql, set, "v");
-		appendStringInfoChar(&sql, ')');
-		return sql.data;
-	}
-	appendStringInfoString(&sql, " d WHERE ");
-	append_keys_not_null(&sql, set);
-	appendStringInfoString(&sql, " AND NOT EXISTS (SELECT FROM stage s WHERE ");
-	append_key_match(&sql, set, "s");
-	appendStringInfoString(&sql, ") AND NOT EXISTS (SELECT FROM held h WHERE ");
-	append_key_match(&sql, set, "h");
-	appendStringInfoString(&sql, ")");
+	/* Not a join: one row may be tracked under several images of its key. */
+	appendStringInfoString(&sql, " d WHERE EXISTS (SELECT FROM vanished v WHERE ");
+	append_key_match(&sql, set, "v");
+	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
 
@@ -133,7 +182,7 @@ cs_sql_forgettable(const CsMappingSet *set)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT v.key FROM vanished v WHERE NOT EXISTS (SELECT FROM ");
+	appendStringInfoString(&sql, "SELECT v.* FROM vanished v WHERE NOT EXISTS (SELECT FROM ");
 	append_table(&sql, set);
 	appendStringInfoString(&sql, " d WHERE ");
 	append_key_match(&sql, set, "v");
@@ -180,7 +229,7 @@ cs_sql_update(const CsMappingSet *set)
 	appendStringInfoString(&sql, " d SET ");
 	for (int i = 0; i < set->count; i++)
 	{
-		if (!is_compared(&set->items[i]))
+		if (!cs_mapping_is_compared(&set->items[i]))
 			continue;
 		appendStringInfo(&sql, "%s%s = ", first ? "" : ", ",
 						 quote_identifier(set->items[i].dest->name));
@@ -264,7 +313,7 @@ cs_sql_count_tracked(const CsMappingSet *set)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT pg_catalog.count(*) FROM (SELECT FROM memory m GROUP BY ");
-	append_columns(&sql, "m", set, set->nkeys);
+	append_columns(&sql, "m", set, 0, set->nkeys);
 	appendStringInfoString(&sql, ") k");
 	return sql.data;
 }
@@ -281,6 +330,18 @@ static void
 append_column(StringInfo sql, const char *alias, const CsMapping *mapping)
 {
 	appendStringInfo(sql, "%s.%s", alias, quote_identifier(mapping->dest->name));
+}
+
+/* The key of the record (s), or of the row (d) that has none. */
+static void
+append_either_keys(StringInfo sql, const CsMappingSet *set)
+{
+	for (int k = 0; k < set->nkeys; k++)
+	{
+		appendStringInfo(sql, "%sCASE WHEN s.rn IS NULL THEN ", k ? ", " : "");
+		append_column(sql, "d", &set->items[k]);
+		appendStringInfo(sql, " ELSE s.c%d END", set->items[k].position);
+	}
 }
 
 /* The key columns of the destination (d), after what is listed already. */
@@ -380,7 +441,7 @@ append_differs(StringInfo sql, const CsMappingSet *set)
 	{
 		const CsMapping *mapping = &set->items[i];
 
-		if (!is_compared(mapping))
+		if (!cs_mapping_is_compared(mapping))
 			continue;
 		if (is_distinct_exact(mapping))
 		{
@@ -401,13 +462,6 @@ append_differs(StringInfo sql, const CsMappingSet *set)
 		appendStringInfo(sql, "%sROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record",
 						 terms++ ? " OR " : "", old_image.data, new_image.data);
 	appendStringInfoString(sql, terms ? ")" : "false)");
-}
-
-/* A matched key column can only differ where equal values may have different images. */
-static bool
-is_compared(const CsMapping *mapping)
-{
-	return !mapping->is_key || !mapping->dest->exact;
 }
 
 /*
@@ -451,8 +505,8 @@ default_value(const CsMappingSet *set, const CsMapping *mapping)
 }
 
 static void
-append_columns(StringInfo sql, const char *alias, const CsMappingSet *set, int n)
+append_columns(StringInfo sql, const char *alias, const CsMappingSet *set, int from, int to)
 {
-	for (int i = 0; i < n; i++)
-		appendStringInfo(sql, "%s%s.c%d", i ? ", " : "", alias, set->items[i].position);
+	for (int i = from; i < to; i++)
+		appendStringInfo(sql, "%s%s.c%d", i > from ? ", " : "", alias, set->items[i].position);
 }

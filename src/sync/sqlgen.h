@@ -14,21 +14,33 @@
 #define CS_OP_CREATE 1
 #define CS_OP_UPDATE 2
 #define CS_OP_SKIP 3
+#define CS_OP_EXTRA 4 /* no record, but a row of the destination */
 
 /* stage -> rn of every record whose key another record has too, with its place among them: (rn, first,
  * last), by rn. */
 extern char *cs_sql_duplicates(const CsMappingSet *set);
 
-/* stage, destination -> (rn, c1..cn, op) of records that change something or are skipped. */
-extern char *cs_sql_diff(const CsMappingSet *set, CsBehavior behavior);
+/* stage, destination -> (rn, c1..cn, op) of records that change something or are skipped, and, with
+ * extras, of rows that no record has the key of. */
+extern char *cs_sql_diff(const CsMappingSet *set, CsBehavior behavior, bool with_extras);
 
-/* memory (key, c1..ck), stage, held -> vanished (key, c1..ck): tracked and no longer in the source. */
+/* destination -> its columns of the first n mappings, in their order. */
+extern char *cs_sql_scan(const CsMappingSet *set, int n);
+
+/* Of tracked stages (key, hash, c1..ck): memory, stage, held -> vanished, what is tracked and no longer in
+ * the source. */
 extern char *cs_sql_vanished(const CsMappingSet *set);
 
-/* destination and vanished, or (whole_table) destination, stage and held -> (rn, c1..ck) to delete. */
-extern char *cs_sql_deletable(const CsMappingSet *set, bool whole_table);
+/* vanished -> (0, c1..ck), as it is */
+extern char *cs_sql_vanished_keys(const CsMappingSet *set);
 
-/* vanished -> key of those that the destination does not have (any more). */
+/* destination, vanished -> (0, c1..ck) of the rows with its keys, as they are in the destination */
+extern char *cs_sql_deletable(const CsMappingSet *set);
+
+/* extras, held -> (rn, c1..ck) of the extras that are not held */
+extern char *cs_sql_not_held(const CsMappingSet *set);
+
+/* vanished -> those that the destination does not have (any more). */
 extern char *cs_sql_forgettable(const CsMappingSet *set);
 
 /* part -> destination. */

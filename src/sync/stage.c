@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -13,24 +14,33 @@
 
 #define MAX_ROW_COLUMNS 1700
 
-static CsStage *create(const char *name, TupleDesc desc);
-static void init_columns(TupleDesc desc, const CsMappingSet *set, int n);
+/* For stages of which several are there at a time, in kB. */
+#define PART_OF_WORK_MEM Max(work_mem / 4, 64)
+
+static CsStage *create(const char *name, TupleDesc desc, int memory_kb);
+static Tuplestorestate *begin_store(int memory_kb);
+static TupleDesc describe(const CsMappingSet *set, int n);
+static void init_columns(TupleDesc desc, AttrNumber first, const CsMappingSet *set, int n);
+
+CsStage *
+cs_stage_create_full(const char *name, const CsMappingSet *set)
+{
+	CsStage *stage = create(name, describe(set, set->count), work_mem);
+
+	stage->full = true;
+	return stage;
+}
 
 CsStage *
 cs_stage_create(const char *name, const CsMappingSet *set, bool keys_only)
 {
-	int n = keys_only ? set->nkeys : set->count;
-	TupleDesc desc = CreateTemplateTupleDesc(n + 1);
-
-	TupleDescInitEntry(desc, 1, "rn", INT8OID, -1, 0);
-	init_columns(desc, set, n);
-	return create(name, desc);
+	return create(name, describe(set, keys_only ? set->nkeys : set->count), PART_OF_WORK_MEM);
 }
 
 CsStage *
 cs_stage_create_like(const CsStage *other)
 {
-	CsStage *stage = create(other->name, other->desc);
+	CsStage *stage = create(other->name, other->desc, other->full ? work_mem : PART_OF_WORK_MEM);
 
 	stage->full = other->full;
 	return stage;
@@ -57,11 +67,12 @@ cs_stage_end(CsStage *stage)
 CsStage *
 cs_stage_create_tracked(const char *name, const CsMappingSet *set)
 {
-	TupleDesc desc = CreateTemplateTupleDesc(set->nkeys + 1);
+	TupleDesc desc = CreateTemplateTupleDesc(set->nkeys + 2);
 
 	TupleDescInitEntry(desc, 1, "key", TEXTARRAYOID, -1, 0);
-	init_columns(desc, set, set->nkeys);
-	return create(name, desc);
+	TupleDescInitEntry(desc, 2, "hash", INT8OID, -1, 0);
+	init_columns(desc, 3, set, set->nkeys);
+	return create(name, desc, PART_OF_WORK_MEM);
 }
 
 CsStage *
@@ -70,7 +81,7 @@ cs_stage_create_keys(const char *name)
 	TupleDesc desc = CreateTemplateTupleDesc(1);
 
 	TupleDescInitEntry(desc, 1, "key", TEXTARRAYOID, -1, 0);
-	return create(name, desc);
+	return create(name, desc, PART_OF_WORK_MEM);
 }
 
 void
@@ -153,19 +164,40 @@ cs_stage_unregister(CsStage *stage)
 }
 
 static CsStage *
-create(const char *name, TupleDesc desc)
+create(const char *name, TupleDesc desc, int memory_kb)
 {
 	CsStage *stage = palloc0(sizeof(CsStage));
 
 	stage->name = name;
 	stage->desc = desc;
-	/* Random access: read pointers are added while it is read by statements. */
-	stage->store = tuplestore_begin_heap(true, false, work_mem);
+	stage->store = begin_store(memory_kb);
 	return stage;
 }
 
+/* Statements that read it add read pointers and rewind them; nothing reads backwards, which would cost
+ * four bytes a row. */
+static Tuplestorestate *
+begin_store(int memory_kb)
+{
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, memory_kb);
+
+	tuplestore_set_eflags(store, EXEC_FLAG_REWIND);
+	return store;
+}
+
+/* rn, then the columns of the first n mappings. */
+static TupleDesc
+describe(const CsMappingSet *set, int n)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(n + 1);
+
+	TupleDescInitEntry(desc, 1, "rn", INT8OID, -1, 0);
+	init_columns(desc, 2, set, n);
+	return desc;
+}
+
 static void
-init_columns(TupleDesc desc, const CsMappingSet *set, int n)
+init_columns(TupleDesc desc, AttrNumber first, const CsMappingSet *set, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -173,7 +205,7 @@ init_columns(TupleDesc desc, const CsMappingSet *set, int n)
 		char name[NAMEDATALEN];
 
 		snprintf(name, sizeof(name), "c%d", set->items[i].position);
-		TupleDescInitEntry(desc, i + 2, name, column->typid, column->typmod, 0);
-		TupleDescInitEntryCollation(desc, i + 2, column->collation);
+		TupleDescInitEntry(desc, first + i, name, column->typid, column->typmod, 0);
+		TupleDescInitEntryCollation(desc, first + i, column->collation);
 	}
 }

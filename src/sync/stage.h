@@ -27,6 +27,10 @@ typedef struct CsStage
 	bool borrowed; /* the store is another stage's */
 } CsStage;
 
+/* The stage of all records: column c<n> is the n-th after rn.  It may use all of work_mem, the others a
+ * quarter each. */
+extern CsStage *cs_stage_create_full(const char *name, const CsMappingSet *set);
+
 /* A stage of rn and one column per mapping, or, keys_only, per key column. */
 extern CsStage *cs_stage_create(const char *name, const CsMappingSet *set, bool keys_only);
 
@@ -39,7 +43,7 @@ extern CsStage *cs_stage_borrow(const char *name, const CsStage *other);
 /* Ends the store unless it is borrowed. */
 extern void cs_stage_end(CsStage *stage);
 
-/* A stage with a column "key text[]" in place of rn, then the key columns. */
+/* A stage of columns key (the key's text, text[]) and hash in place of rn, then the key columns. */
 extern CsStage *cs_stage_create_tracked(const char *name, const CsMappingSet *set);
 
 /* A stage with a single column "key text[]". */
