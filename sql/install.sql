@@ -154,7 +154,9 @@ DROP EXTENSION censync;
 DROP SCHEMA "Else where";
 DROP ROLE regress_censync_elsewhere;
 
--- A schema censync that somebody else put there is not adopted; nothing of the attempt remains.
+-- A schema censync that somebody else put there is not adopted; nothing of the attempt remains.  (Since 18
+-- an error in a script has the statement as its context.)
+\set SHOW_CONTEXT never
 CREATE SCHEMA censync;
 CREATE EXTENSION censync;
 DROP SCHEMA censync;
@@ -162,6 +164,7 @@ DROP SCHEMA censync;
 CREATE FUNCTION censync_drop_sync(name text) RETURNS void LANGUAGE sql AS 'SELECT';
 CREATE EXTENSION censync;
 DROP FUNCTION censync_drop_sync(text);
+\set SHOW_CONTEXT errors
 SELECT kind, b.n AS before, a.n AS after FROM before b JOIN pg_temp.everything() a USING (kind) WHERE a.n <> b.n;
 
 -- Only a superuser installs it, and the script does not run outside CREATE EXTENSION.

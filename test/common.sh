@@ -1,6 +1,6 @@
-# What test/demo and test/run share; to be sourced by bash.
+# What test/demo, test/run and their like share; to be sourced by bash.
 #
-# Both leave the clone and the system as they were: packages are installed and stay, everything
+# They leave the clone and the system as they were: packages are installed and stay, everything
 # else happens in a temporary directory.  PostgreSQL finds its files relative to its own
 # executables, so a copy of the executables beside links to the rest is an installation of its own,
 # into which the extension goes.  Only apt needs root.
@@ -10,8 +10,9 @@ umask 022
 export LANG=C.UTF-8 LC_ALL=C.UTF-8
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-pg_major=15
-system_bin=/usr/lib/postgresql/$pg_major/bin
+pg_majors="18 17 16 15"   # supported, best first
+pg_major=                 # the one that is used; make_workspace finds it
+system_bin=
 cluster_conf=/etc/postgresql-common/createcluster.conf
 
 work=           # the temporary directory, once there is one
@@ -53,7 +54,13 @@ as_user()
 
 make_workspace()
 {
-	command -v apt-get > /dev/null || die "this needs Debian 12, or another system with its packages"
+	make_directory
+	find_postgresql
+}
+
+make_directory()
+{
+	command -v apt-get > /dev/null || die "this needs Debian, or another system with its packages"
 	[ -r /proc/self/stat ] || die "/proc is not mounted"
 	trap clean_up EXIT
 	trap 'exit 129' HUP
@@ -84,15 +91,47 @@ clean_up()
 	exit $status
 }
 
+# The newest PostgreSQL that is installed with its headers, else the newest that apt offers.
+find_postgresql()
+{
+	pg_major=${CENSYNC_PG_MAJOR:-$(first_major is_installed)}
+	[ -n "$pg_major" ] || pg_major=$(first_major is_offered)
+	if [ -z "$pg_major" ]; then
+		run_apt update
+		pg_major=$(first_major is_offered)
+	fi
+	[ -n "$pg_major" ] || die "apt offers none of PostgreSQL $pg_majors"
+	system_bin=/usr/lib/postgresql/$pg_major/bin
+}
+
+# first_major TEST: the first one whose headers' package passes.
+first_major()
+{
+	local major
+	for major in $pg_majors; do
+		if "$1" "postgresql-server-dev-$major"; then
+			say "$major"
+			return
+		fi
+	done
+}
+
+is_installed()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null || true)" = installed ]
+}
+
+is_offered()
+{
+	apt-cache policy "$1" 2> /dev/null | grep -q '^ *Candidate: [^(]'
+}
+
 # Installs what is missing of the packages named, without a question.
 need_packages()
 {
 	local missing=() package
 	for package in "$@"; do
-		case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null || true) in
-			installed) ;;
-			*) missing+=("$package") ;;
-		esac
+		is_installed "$package" || missing+=("$package")
 	done
 	[ ${#missing[@]} = 0 ] && return
 	say "Installing packages: ${missing[*]}"
@@ -133,14 +172,19 @@ restore_cluster_conf()
 	fi
 }
 
+# The sources, without anything built, as an archive on standard output.
+tar_sources()
+{
+	tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
+		--exclude='./censync--*.sql' --exclude=./results --exclude=./tmp_check --exclude=./log \
+		--exclude=./output_iso --exclude='./regression.*' --exclude=__pycache__ .
+}
+
 # A copy of the sources without anything built, and a PostgreSQL of our own to install into.
 make_copies()
 {
 	mkdir "$work/src" "$work/home" "$work/tmp" "$work/socket"
-	(cd "$top" && tar -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
-		--exclude='./censync--*.sql' --exclude=./results --exclude=./tmp_check --exclude=./log \
-		--exclude=./output_iso --exclude='./regression.*' --exclude=__pycache__ .) |
-		tar -xf - --no-same-owner -C "$work/src"
+	tar_sources | tar -xf - --no-same-owner -C "$work/src"
 	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
 	as_user sh -ec '
 		root=$1 major=$2

@@ -5,6 +5,8 @@
 #ifndef CS_ERRORS_H
 #define CS_ERRORS_H
 
+#include "base/compat.h"
+
 typedef struct CsError
 {
 	int code;	   /* packed SQLSTATE */

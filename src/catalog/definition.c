@@ -23,6 +23,7 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
+#include "base/compat.h"
 #include "catalog/cursor_state.h"
 #include "catalog/definition.h"
 #include "catalog/spi.h"
@@ -257,7 +258,7 @@ cs_sync_bring_home(CsSync *sync)
 	sync->owner = get_role_oid(sync->owner_name, true);
 	cs_sync_check_access(sync);
 	sync->destination = RangeVarGetRelid(
-		makeRangeVarFromNameList(stringToQualifiedNameList(sync->destination_name)), NoLock, true);
+		makeRangeVarFromNameList(cs_qualified_name_parse(sync->destination_name)), NoLock, true);
 	if (!OidIsValid(sync->destination))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("destination %s of sync \"%s\" does not exist here",

@@ -13,6 +13,7 @@
 #include "storage/lock.h"
 #include "utils/memutils.h"
 
+#include "base/compat.h"
 #include "catalog/locks.h"
 
 /* Field 4 of our advisory locks.  pg_advisory_lock uses 1 and 2, so no user's lock is ever ours. */
@@ -44,7 +45,7 @@ censync_is_running(PG_FUNCTION_ARGS)
 	if (RecoveryInProgress())
 		PG_RETURN_NULL();
 	set_run_tag(&tag, PG_GETARG_INT64(0));
-	if (LockHeldByMe(&tag, ExclusiveLock))
+	if (cs_lock_is_held(&tag, ExclusiveLock))
 		PG_RETURN_BOOL(true);
 	/* Looking, not locking: a look must never be what refuses a run its lock. */
 	(void) GetLockConflicts(&tag, ExclusiveLock, &holders);
@@ -92,7 +93,7 @@ cs_run_leave(int64 sync_id, bool for_session)
 	pop_running(sync_id);
 	set_run_tag(&tag, sync_id);
 	/* User code may have called pg_advisory_unlock_all. */
-	if (for_session && LockHeldByMe(&tag, ExclusiveLock))
+	if (for_session && cs_lock_is_held(&tag, ExclusiveLock))
 		LockRelease(&tag, ExclusiveLock, true);
 }
 

@@ -112,6 +112,7 @@ cs_record_log_create(void)
 		AllocSetContextCreate(CurrentMemoryContext, "censync record log", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	CsRecordLog *log = palloc0(sizeof(CsRecordLog));
+	MemoryContext end;
 
 	log->context = context;
 	log->desc = CreateTemplateTupleDesc(lengthof(columns));
@@ -121,7 +122,10 @@ cs_record_log_create(void)
 	log->store = tuplestore_begin_heap(false, true, RECORD_LOG_WORK_MEM);
 	log->end.func = end_store;
 	log->end.arg = log->store;
-	MemoryContextRegisterResetCallback(context, &log->end);
+	/* Since 18 the store has a context below ours, which must not go before it is ended.  Of several
+	 * children the newest goes first. */
+	end = AllocSetContextCreate(context, "censync record log end", ALLOCSET_SMALL_SIZES);
+	MemoryContextRegisterResetCallback(end, &log->end);
 	MemoryContextSwitchTo(old);
 	return log;
 }

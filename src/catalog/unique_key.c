@@ -24,6 +24,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "base/compat.h"
 #include "catalog/destination.h"
 #include "catalog/destination_internal.h"
 
@@ -89,9 +90,12 @@ cs_unique_key_propose(Relation relation, const CsDestination *destination)
 	position = best_column(destination);
 	if (position >= 0)
 	{
-		statement = cs_unique_key_statement(
-			destination, destination->columns[position].notnull ? "PRIMARY KEY" : "UNIQUE",
-			list_make1_int(position));
+		const CsDestColumn *column = &destination->columns[position];
+		bool primary =
+			column->notnull && cs_not_null_is_valid(RelationGetDescr(relation), column->attnum);
+
+		statement = cs_unique_key_statement(destination, primary ? "PRIMARY KEY" : "UNIQUE",
+											list_make1_int(position));
 		if (statement != NULL)
 			return statement;
 	}
@@ -152,11 +156,13 @@ load_key(Relation relation, Relation index, const CsDestination *destination)
 	positions = load_parts(relation, index, destination, key);
 	key->refused = refuse_key(relation, index, destination, key, &rebuildable);
 
-	/* The columns of an exclusion constraint need not be unique in any sense. */
+	/* The columns of an exclusion constraint need not be unique in any sense, unless WITHOUT OVERLAPS
+	 * makes them so: equal periods overlap. */
 	if (rebuildable)
 		key->remedy = psprintf("REINDEX INDEX CONCURRENTLY %s",
 							   quote_qualified_identifier(destination->schema, key->name));
-	else if (key->refused != NULL && positions != NIL && !index->rd_index->indisexclusion)
+	else if (key->refused != NULL && positions != NIL &&
+			 (index->rd_index->indisunique || !index->rd_index->indisexclusion))
 		key->remedy = cs_unique_key_statement(destination, "UNIQUE", positions);
 	return key;
 }
@@ -260,7 +266,8 @@ refuse_key(Relation relation, Relation index, const CsDestination *destination,
 
 	*rebuildable = false;
 	if (form->indisexclusion)
-		return pstrdup("it is an exclusion constraint");
+		return pstrdup(form->indisunique ? "it is WITHOUT OVERLAPS: one key has several rows"
+										 : "it is an exclusion constraint");
 	if (key->columns == NULL)
 		return pstrdup("it is on expressions");
 	if (predicate != NULL)

@@ -26,6 +26,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "base/compat.h"
 #include "source/options.h"
 #include "source/reader.h"
 #include "sync/convert.h"
@@ -91,9 +92,8 @@ get_rel_size(PlannerInfo *root pg_attribute_unused(), RelOptInfo *rel,
 static void
 get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid pg_attribute_unused())
 {
-	add_path(rel, (Path *) create_foreignscan_path(root, rel, NULL, rel->rows, STARTUP_COST,
-												   STARTUP_COST + rel->rows, NIL,
-												   rel->lateral_relids, NULL, NIL));
+	add_path(rel,
+			 (Path *) cs_foreign_path_create(root, rel, STARTUP_COST, STARTUP_COST + rel->rows));
 }
 
 /* fdw_private is the list of the columns that are used, as integers. */
@@ -125,7 +125,7 @@ static void
 begin_scan(ForeignScanState *node, int eflags pg_attribute_unused())
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	RangeTblEntry *rte = exec_rt_fetch(plan->scan.scanrelid, node->ss.ps.state);
+	Oid userid = cs_foreign_scan_user(node);
 	Relation rel = node->ss.ss_currentRelation;
 	ForeignTable *table = GetForeignTable(RelationGetRelid(rel));
 	CsScan *scan = palloc0(sizeof(CsScan));
@@ -134,7 +134,7 @@ begin_scan(ForeignScanState *node, int eflags pg_attribute_unused())
 
 	node->fdw_state = scan;
 	scan->spec.serverid = table->serverid;
-	scan->spec.userid = rte->checkAsUser ? rte->checkAsUser : GetUserId();
+	scan->spec.userid = OidIsValid(userid) ? userid : GetUserId();
 	foreach (lc, table->options)
 	{
 		DefElem *def = lfirst(lc);

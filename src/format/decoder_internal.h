@@ -9,6 +9,7 @@
 #ifndef CS_DECODER_INTERNAL_H
 #define CS_DECODER_INTERNAL_H
 
+#include "base/compat.h"
 #include "common/jsonapi.h"
 #include "format/decoder.h"
 #include "lib/stringinfo.h"

@@ -20,12 +20,12 @@ typedef struct ArrayWriter
 	const char *object; /* start of the outermost of them */
 } ArrayWriter;
 
-static void array_start(void *state);
-static void array_end(void *state);
-static void element_start(void *state, bool isnull);
-static void object_start(void *state);
-static void object_end(void *state);
-static void scalar(void *state, char *token, JsonTokenType type);
+static CsJsonAction array_start(void *state);
+static CsJsonAction array_end(void *state);
+static CsJsonAction element_start(void *state, bool isnull);
+static CsJsonAction object_start(void *state);
+static CsJsonAction object_end(void *state);
+static CsJsonAction scalar(void *state, char *token, JsonTokenType type);
 static void append_element(ArrayWriter *writer, const char *text, size_t len);
 static bool needs_quotes(const char *text, size_t len, char delimiter);
 static void throw_not_array(JsonParseErrorType error, JsonLexContext *lex) pg_attribute_noreturn();
@@ -44,8 +44,7 @@ cs_json_array_literal(const char *json, int len, char delimiter, bool json_eleme
 	initStringInfo(&writer.out);
 	writer.delimiter = delimiter;
 	writer.json_elements = json_elements;
-	writer.lex =
-		makeJsonLexContextCstringLen(unconstify(char *, json), len, GetDatabaseEncoding(), true);
+	writer.lex = cs_json_lex_create(json, len, GetDatabaseEncoding(), true);
 	actions.semstate = &writer;
 	actions.array_start = array_start;
 	actions.array_end = array_end;
@@ -60,25 +59,27 @@ cs_json_array_literal(const char *json, int len, char delimiter, bool json_eleme
 	return writer.any ? writer.out.data : pstrdup("{}");
 }
 
-static void
+static CsJsonAction
 array_start(void *state)
 {
 	ArrayWriter *writer = state;
 
 	if (writer->objects == 0)
 		appendStringInfoChar(&writer->out, '{');
+	CS_JSON_GO_ON;
 }
 
-static void
+static CsJsonAction
 array_end(void *state)
 {
 	ArrayWriter *writer = state;
 
 	if (writer->objects == 0)
 		appendStringInfoChar(&writer->out, '}');
+	CS_JSON_GO_ON;
 }
 
-static void
+static CsJsonAction
 element_start(void *state, bool isnull pg_attribute_unused())
 {
 	ArrayWriter *writer = state;
@@ -86,9 +87,10 @@ element_start(void *state, bool isnull pg_attribute_unused())
 	/* An unquoted brace is never the last byte of an element. */
 	if (writer->objects == 0 && writer->out.data[writer->out.len - 1] != '{')
 		appendStringInfoChar(&writer->out, writer->delimiter);
+	CS_JSON_GO_ON;
 }
 
-static void
+static CsJsonAction
 object_start(void *state)
 {
 	ArrayWriter *writer = state;
@@ -98,24 +100,26 @@ object_start(void *state)
 		writer->not_array = true;
 	if (writer->objects++ == 0)
 		writer->object = writer->lex->token_start;
+	CS_JSON_GO_ON;
 }
 
-static void
+static CsJsonAction
 object_end(void *state)
 {
 	ArrayWriter *writer = state;
 
 	if (--writer->objects == 0)
 		append_element(writer, writer->object, writer->lex->prev_token_terminator - writer->object);
+	CS_JSON_GO_ON;
 }
 
-static void
+static CsJsonAction
 scalar(void *state, char *token, JsonTokenType type)
 {
 	ArrayWriter *writer = state;
 
 	if (writer->objects > 0)
-		return;
+		CS_JSON_GO_ON;
 	writer->any = true;
 	if (writer->out.len == 0)
 		writer->not_array = true;
@@ -131,6 +135,7 @@ scalar(void *state, char *token, JsonTokenType type)
 	}
 	else
 		append_element(writer, token, strlen(token));
+	CS_JSON_GO_ON;
 }
 
 static void

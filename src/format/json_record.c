@@ -50,9 +50,9 @@ struct CsJsonPicker
 static bool check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record);
 static void parse_record(CsJsonPicker *picker, CsRecord *record);
 static void fail_syntax(CsRecord *record, JsonParseErrorType error, JsonLexContext *lex);
-static void field_start(void *state, char *fname, bool isnull);
-static void field_end(void *state, char *fname, bool isnull);
-static void keep_token(void *state, char *token, JsonTokenType type);
+static CsJsonAction field_start(void *state, char *fname, bool isnull);
+static CsJsonAction field_end(void *state, char *fname, bool isnull);
+static CsJsonAction keep_token(void *state, char *token, JsonTokenType type);
 static const char *raw_name(const CsJsonPicker *picker, int *len);
 static const char *resolve_escapes(CsJsonPicker *picker, const char *raw, int *len);
 static void forget_paths(CsJsonPicker *picker, const JsonNode *node);
@@ -126,8 +126,7 @@ check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record)
 								pg_encoding_to_char(picker->text->encoding)));
 	else if (record->raw[0] != '{')
 	{
-		lex = makeJsonLexContextCstringLen(record->raw, record->rawlen, picker->text->encoding,
-										   false);
+		lex = cs_json_lex_create(record->raw, record->rawlen, picker->text->encoding, false);
 		error = pg_parse_json(lex, &nullSemAction);
 		if (error != JSON_SUCCESS)
 			fail_syntax(record, error, lex);
@@ -156,8 +155,7 @@ parse_record(CsJsonPicker *picker, CsRecord *record)
 
 	picker->token = NULL;
 	MemoryContextSwitchTo(picker->scratch);
-	picker->lex =
-		makeJsonLexContextCstringLen(record->raw, record->rawlen, picker->text->encoding, resolve);
+	picker->lex = cs_json_lex_create(record->raw, record->rawlen, picker->text->encoding, resolve);
 	error = pg_parse_json(picker->lex, &actions);
 	MemoryContextSwitchTo(picker->result);
 
@@ -185,7 +183,7 @@ fail_syntax(CsRecord *record, JsonParseErrorType error, JsonLexContext *lex)
  * Only members of open objects count, and the parser's level tells: a member of an object inside an
  * array, or inside a member that is not wanted, is always deeper than the next open one.
  */
-static void
+static CsJsonAction
 field_start(void *state, char *fname, bool isnull pg_attribute_unused())
 {
 	CsJsonPicker *picker = state;
@@ -195,7 +193,7 @@ field_start(void *state, char *fname, bool isnull pg_attribute_unused())
 	int len;
 
 	if (lex->lex_level != picker->nopen)
-		return;
+		CS_JSON_GO_ON;
 	object = picker->open[picker->nopen - 1];
 	member = &picker->member[picker->nopen - 1];
 	if (fname != NULL)
@@ -209,7 +207,7 @@ field_start(void *state, char *fname, bool isnull pg_attribute_unused())
 		member->node = cs_json_names_find(object, name, len);
 	}
 	if (member->node == NULL)
-		return;
+		CS_JSON_GO_ON;
 	member->type = lex->token_type;
 	member->start = lex->token_start;
 	if (member->node->nchildren > 0)
@@ -222,10 +220,11 @@ field_start(void *state, char *fname, bool isnull pg_attribute_unused())
 			picker->open[picker->nopen++] = member->node;
 		}
 	}
+	CS_JSON_GO_ON;
 }
 
 /* A member ends; the parser stands behind it. */
-static void
+static CsJsonAction
 field_end(void *state, char *fname pg_attribute_unused(), bool isnull pg_attribute_unused())
 {
 	CsJsonPicker *picker = state;
@@ -235,23 +234,25 @@ field_end(void *state, char *fname pg_attribute_unused(), bool isnull pg_attribu
 	if (picker->lex->lex_level == picker->nopen - 1)
 		picker->nopen--;
 	else if (picker->lex->lex_level != picker->nopen)
-		return;
+		CS_JSON_GO_ON;
 	member = &picker->member[picker->nopen - 1];
 	if (member->node == NULL || (member->node->exact < 0 && member->node->path < 0))
-		return;
+		CS_JSON_GO_ON;
 	read_value(picker, member, &field);
 	/* A name that has a dot or is nested is never both. */
 	if (picker->nopen == 1 && member->node->exact >= 0)
 		store_value(picker, member->node->exact, true, &field);
 	else if (member->node->path >= 0)
 		store_value(picker, member->node->path, false, &field);
+	CS_JSON_GO_ON;
 }
 
 /* The parser's token lives in scratch until the record is done. */
-static void
+static CsJsonAction
 keep_token(void *state, char *token, JsonTokenType type pg_attribute_unused())
 {
 	((CsJsonPicker *) state)->token = token;
+	CS_JSON_GO_ON;
 }
 
 /*

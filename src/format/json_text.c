@@ -91,7 +91,7 @@ cs_json_validate(const char *json, size_t len, int encoding, bool need_escapes, 
 	JsonLexContext *lex;
 	JsonParseErrorType result;
 
-	lex = makeJsonLexContextCstringLen(unconstify(char *, json), (int) len, encoding, need_escapes);
+	lex = cs_json_lex_create(json, len, encoding, need_escapes);
 	result = pg_parse_json(lex, &nullSemAction);
 	if (result != JSON_SUCCESS && detail != NULL)
 		*detail = json_errdetail(result, lex);

@@ -307,7 +307,7 @@ base64(const char *text)
 {
 	int size = pg_b64_enc_len(strlen(text)) + 1;
 	char *result = palloc(size);
-	int len = pg_b64_encode(text, strlen(text), result, size);
+	int len = cs_base64_encode(text, strlen(text), result, size);
 
 	if (len < 0)
 		elog(ERROR, "could not encode base64");

@@ -39,6 +39,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg);
 static size_t on_body(char *data, size_t size, size_t count, void *arg);
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
 static int on_close_socket(void *arg, curl_socket_t fd);
+static int on_connected(void *arg, char *address, char *own_address, int port, int own_port);
 static int on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *arg);
 static void run(CsTransfer *transfer);
 static void collect_result(CsTransfer *transfer);
@@ -78,6 +79,7 @@ cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request)
 	memset(&transfer->failure, 0, sizeof(transfer->failure));
 	transfer->done = transfer->paused = transfer->handed_out = false;
 	transfer->tls_begun = transfer->tls_closed = transfer->no_fd = false;
+	transfer->requested = false;
 	transfer->tls = request->tls;
 	transfer->no_body = strcmp(request->method, "HEAD") == 0;
 	transfer->sockets = 0;
@@ -169,7 +171,7 @@ cs_transfer_failure(const CsTransfer *transfer)
 CsHttpStep
 cs_transfer_step(const CsTransfer *transfer)
 {
-	if (transfer->head.status > 0 || reached(transfer, CURLINFO_PRETRANSFER_TIME_T))
+	if (transfer->head.status > 0 || transfer->requested)
 		return CS_HTTP_QUERY;
 	if (transfer->tls_begun)
 		return CS_HTTP_TLS;
@@ -215,6 +217,8 @@ set_callbacks(CsTransfer *transfer)
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer));
 	if (!transfer->tls)
 		return;
 	/* Watches for the server's close_notify; see on_debug. */
@@ -287,6 +291,17 @@ on_close_socket(void *arg pg_attribute_unused(), curl_socket_t fd)
 {
 	ReleaseExternalFD();
 	return close(fd);
+}
+
+/* The connection is there, with TLS if need be.  (The time that libcurl puts to this, recent versions
+ * put to a failure to get there, too.) */
+static int
+on_connected(void *arg, char *address pg_attribute_unused(),
+			 char *own_address pg_attribute_unused(), int port pg_attribute_unused(),
+			 int own_port pg_attribute_unused())
+{
+	((CsTransfer *) arg)->requested = true;
+	return CURL_PREREQFUNC_OK;
 }
 
 /*
@@ -367,7 +382,7 @@ wait_for_more(CsTransfer *transfer)
 	after = GetCurrentTimestamp();
 	if (transfer->deadline != 0 && after >= transfer->deadline)
 		fail(transfer, CS_FAILURE_STALLED, "");
-	else if (reached(transfer, CURLINFO_PRETRANSFER_TIME_T))
+	else if (transfer->requested)
 		watch_stall(transfer, Max(after - before, 0));
 }
 
@@ -417,8 +432,7 @@ failure_kind(CsTransfer *transfer, CURLcode code)
 				return CS_FAILURE_REFUSED;
 			return transfer->no_fd ? CS_FAILURE_NO_FD : CS_FAILURE_CONNECT;
 		case CURLE_OPERATION_TIMEDOUT:
-			return reached(transfer, CURLINFO_PRETRANSFER_TIME_T) ? CS_FAILURE_TIMEOUT
-																  : CS_FAILURE_CONNECT_TIMEOUT;
+			return transfer->requested ? CS_FAILURE_TIMEOUT : CS_FAILURE_CONNECT_TIMEOUT;
 		case CURLE_PEER_FAILED_VERIFICATION:
 		case CURLE_SSL_ISSUER_ERROR:
 			return CS_FAILURE_CERTIFICATE;

@@ -10,6 +10,8 @@
 
 #include "nodes/pg_list.h"
 
+#include "base/compat.h"
+
 /* How far a request got; the steps of censync_check. */
 typedef enum CsHttpStep
 {

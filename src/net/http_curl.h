@@ -23,6 +23,7 @@ struct CsTransfer
 	bool handed_out;			  /* the reader has seen what is in the buffer */
 	bool tls;
 	bool no_body;					/* an answer to HEAD */
+	bool requested;					/* connected; the request is on its way */
 	bool tls_begun;					/* something was sent to negotiate TLS */
 	bool tls_closed;				/* the server said that it has no more to send */
 	bool no_fd;						/* refused by AcquireExternalFD */

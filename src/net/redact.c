@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "common/base64.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
@@ -130,7 +131,7 @@ add_base64(Patterns *patterns, const char *secret, int offset)
 	char *url;
 
 	memcpy(padded + offset, secret, len - offset);
-	if (pg_b64_encode(padded, len, encoded, size) < 0)
+	if (cs_base64_encode(padded, len, encoded, size) < 0)
 		return;
 	encoded[len * 8 / 6] = '\0';
 	encoded += (offset * 8 + 5) / 6;

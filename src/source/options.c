@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/syscache.h"
 
+#include "base/compat.h"
 #include "net/auth.h"
 #include "net/url.h"
 #include "source/headers.h"

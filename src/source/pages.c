@@ -17,6 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "base/compat.h"
 #include "net/url.h"
 #include "source/pages.h"
 

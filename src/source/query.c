@@ -23,6 +23,7 @@
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
+#include "base/compat.h"
 #include "base/receiver.h"
 #include "base/user.h"
 #include "format/json_value.h"
@@ -192,7 +193,7 @@ query_text(const CsReadSpec *spec)
 		return spec->query;
 	if (spec->object)
 		return psprintf("SELECT * FROM %s",
-						NameListToQuotedString(stringToQualifiedNameList(spec->object)));
+						NameListToQuotedString(cs_qualified_name_parse(spec->object)));
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the sync has no source"),
 					errhint("Give a server, a query in this database, or an object of it.")));
 }

@@ -4,10 +4,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_foreign_server.h"
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "utils/acl.h"
 
+#include "base/compat.h"
 #include "source/http.h"
 #include "source/query.h"
 #include "source/reader.h"
@@ -53,7 +55,7 @@ cs_source_type_of_server(Oid serverid)
 void
 cs_server_check_usage(Oid serverid, Oid userid)
 {
-	AclResult result = pg_foreign_server_aclcheck(serverid, userid, ACL_USAGE);
+	AclResult result = cs_foreign_server_aclcheck(serverid, userid, ACL_USAGE);
 
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FOREIGN_SERVER, GetForeignServer(serverid)->servername);

@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "base/compat.h"
 #include "sync/change.h"
 #include "sync/sqlgen.h"
 
@@ -353,7 +354,7 @@ refuse_row(CsChange *change, MinimalTuple row, const CsError *error)
 			change->run->context, "censync refused rows", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(change->refused_context);
 	refusal = palloc(sizeof(CsRefusal));
-	refusal->row = heap_copy_minimal_tuple(row);
+	refusal->row = cs_minimal_tuple_copy(row);
 	refusal->error = cs_error_copy(error);
 	change->refused = lappend(change->refused, refusal);
 	MemoryContextSwitchTo(old);

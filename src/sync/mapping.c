@@ -7,6 +7,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "base/compat.h"
 #include "catalog/spi.h"
 #include "sync/mapping.h"
 

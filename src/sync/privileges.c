@@ -4,11 +4,13 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "base/compat.h"
 #include "sync/privileges.h"
 
 static void require_column(const CsMappingSet *set, const CsMapping *mapping, Oid role,
@@ -22,7 +24,7 @@ cs_privileges_check(const CsMappingSet *set, CsBehavior behavior, Oid role)
 {
 	Oid relid = set->destination->relid;
 
-	if (pg_namespace_aclcheck(get_rel_namespace(relid), role, ACL_USAGE) != ACLCHECK_OK)
+	if (cs_namespace_aclcheck(get_rel_namespace(relid), role, ACL_USAGE) != ACLCHECK_OK)
 		refuse_schema(set, role);
 	for (int i = 0; i < set->count; i++)
 	{

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
@@ -12,9 +13,11 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "base/compat.h"
 #include "sync/sqlgen.h"
 #include "sync/sqlgen_internal.h"
 
@@ -527,10 +530,15 @@ is_distinct_exact(const CsMapping *mapping)
 char *
 cs_sql_default_value(const CsMappingSet *set, const CsMapping *mapping)
 {
-	if (mapping->dest->identity)
-		return psprintf("pg_catalog.nextval(%u::pg_catalog.regclass)",
-						getIdentitySequence(set->destination->relid, mapping->dest->attnum, false));
-	return mapping->dest->default_sql;
+	Relation relation;
+	Oid sequence;
+
+	if (!mapping->dest->identity)
+		return mapping->dest->default_sql;
+	relation = table_open(set->destination->relid, AccessShareLock);
+	sequence = cs_identity_sequence(relation, mapping->dest->attnum);
+	table_close(relation, NoLock);
+	return psprintf("pg_catalog.nextval(%u::pg_catalog.regclass)", sequence);
 }
 
 static void

@@ -49,7 +49,7 @@ sub install
 
 	$sql .= "CREATE FUNCTION unit_$_->[0] RETURNS $_->[1] LANGUAGE c AS '$module';\n"
 	  for [ "decode($arguments, OUT number int8, OUT error_code text, OUT error_message text,"
-		  . ' OUT kinds text[], OUT texts text[], OUT raw text, OUT json text)',
+		  . ' OUT kinds text[], OUT texts text[], OUT raw text, OUT "json" text)',
 		'SETOF record' ],
 	  [ "count($arguments)",    'int8' ],
 	  [ "envelope($arguments)", 'text' ],

@@ -19,7 +19,8 @@ $module =~ s/\.so$//;
 
 my $dir = dirname(abs_path(__FILE__));
 my $tmp = abs_path(PostgreSQL::Test::Utils::tempdir);
-my $json = JSON::PP->new->canonical;
+# As ASCII: not every IPC::Run writes other characters alike.
+my $json = JSON::PP->new->canonical->ascii;
 
 make_certificates();
 my ($server_in, $server_out, $server_err) = ('', '', '');
