@@ -244,6 +244,7 @@ prepare_source(CsRun *run)
 	run->spec.query = sync->query;
 	run->spec.object = sync->object;
 	run->spec.near = run->options->read;
+	run->spec.partial = run->limit >= 0;
 	if (knows_columns)
 		run->reader = cs_reader_open(&run->spec);
 	run->mappings = cs_mapping_load(sync, run->destination, run->key,
