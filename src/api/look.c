@@ -42,6 +42,7 @@ censync_preview(PG_FUNCTION_ARGS)
 		cs_server_check_usage(spec.serverid, GetUserId());
 	}
 	spec.userid = GetUserId();
+	spec.partial = true;
 	spec.query = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	spec.object = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (!PG_ARGISNULL(4))

@@ -39,7 +39,7 @@ static void read_field(const CsvDecoder *csv, const CsvField *at, const char *ro
 					   CsField *field);
 static void throw_bad_header(const char *detail) pg_attribute_noreturn();
 
-static const CsDecoderOps csv_ops = { csv_begin, csv_next, NULL, csv_record_json };
+static const CsDecoderOps csv_ops = { csv_begin, csv_next, NULL, NULL, csv_record_json };
 
 /* A decoder of CSV.  Throws 22023 for a delimiter that is no printable byte, or a quote. */
 CsDecoder *

@@ -121,6 +121,10 @@ extern bool cs_decoder_next(CsDecoder *decoder, CsRecord *record);
  * JSON, NUL-terminated, the decoder's memory. */
 extern const char *cs_decoder_envelope(CsDecoder *decoder);
 
+/* JSON only, while records are read and after: the same so far, the containers closed that are still
+ * open; in CurrentMemoryContext.  Nothing is proven of it.  NULL if there is no telling yet. */
+extern char *cs_decoder_envelope_so_far(CsDecoder *decoder);
+
 /* A record as JSON text for the log and for previews, in CurrentMemoryContext: a JSON record as
  * sent, a CSV row as an object of its header's names, anything unreadable as a JSON string. */
 extern char *cs_decoder_record_json(CsDecoder *decoder, const CsRecord *record);

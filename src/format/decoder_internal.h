@@ -37,6 +37,7 @@ typedef struct CsDecoderOps
 
 	/* As in decoder.h; envelope may be NULL. */
 	const char *(*envelope)(CsDecoder *decoder);
+	char *(*envelope_so_far)(CsDecoder *decoder);
 	char *(*record_json)(CsDecoder *decoder, const CsRecord *record);
 } CsDecoderOps;
 

@@ -197,6 +197,13 @@ cs_decoder_envelope(CsDecoder *decoder)
 
 /* See decoder.h. */
 char *
+cs_decoder_envelope_so_far(CsDecoder *decoder)
+{
+	return decoder->ops->envelope_so_far ? decoder->ops->envelope_so_far(decoder) : NULL;
+}
+
+/* See decoder.h. */
+char *
 cs_decoder_record_json(CsDecoder *decoder, const CsRecord *record)
 {
 	return decoder->ops->record_json(decoder, record);

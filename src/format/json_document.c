@@ -18,6 +18,7 @@
 static void json_begin(CsDecoder *decoder);
 static bool json_next(CsDecoder *decoder, CsRecord *record);
 static const char *json_envelope(CsDecoder *decoder);
+static char *json_envelope_so_far(CsDecoder *decoder);
 static void read_envelope(JsonDocument *doc);
 static void envelope_byte(JsonDocument *doc, const char *p);
 static void begin_value(JsonDocument *doc, const char *p);
@@ -34,7 +35,8 @@ static bool finish_document(JsonDocument *doc, CsRecord *record);
 static bool finish_whole(JsonDocument *doc, CsRecord *record);
 static void check_envelope(JsonDocument *doc);
 
-static const CsDecoderOps json_ops = { json_begin, json_next, json_envelope, cs_json_record_json };
+static const CsDecoderOps json_ops = { json_begin, json_next, json_envelope, json_envelope_so_far,
+									   cs_json_record_json };
 
 /* A decoder of one JSON document.  Throws 22023 if options->records is not a JSON Pointer. */
 CsDecoder *
@@ -87,6 +89,23 @@ static const char *
 json_envelope(CsDecoder *decoder)
 {
 	return ((JsonDocument *) decoder)->envelope.data;
+}
+
+static char *
+json_envelope_so_far(CsDecoder *decoder)
+{
+	JsonDocument *doc = (JsonDocument *) decoder;
+	StringInfoData text;
+
+	if (doc->state < DOC_RECORD_FIRST && !doc->ended)
+		return NULL;
+	initStringInfo(&text);
+	appendBinaryStringInfo(&text, doc->envelope.data, doc->envelope.len);
+	if (doc->state >= DOC_RECORD_FIRST && !doc->single)
+		appendStringInfoChar(&text, ']');
+	for (int i = doc->nframes - 1; i >= 0; i--)
+		appendStringInfoChar(&text, doc->frames[i].object ? '}' : ']');
+	return text.data;
 }
 
 /* Reads up to the end of the segment, or to where records begin. */

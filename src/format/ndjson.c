@@ -24,7 +24,8 @@ static bool read_line(NdjsonDecoder *lines, const char *line, size_t len, bool e
 static void check_start(NdjsonDecoder *lines, char first);
 static bool is_cut_short(const CsRecord *record, const char *line, size_t len);
 
-static const CsDecoderOps ndjson_ops = { ndjson_begin, ndjson_next, NULL, cs_json_record_json };
+static const CsDecoderOps ndjson_ops = { ndjson_begin, ndjson_next, NULL, NULL,
+										 cs_json_record_json };
 
 /* A decoder of lines.  options->records says nothing here: each line is a record. */
 CsDecoder *

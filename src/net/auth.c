@@ -123,6 +123,13 @@ cs_auth_secrets(CsAuth *auth)
 	return auth->secrets;
 }
 
+bool
+cs_auth_is_ready(const CsAuth *auth)
+{
+	return auth->scheme != AUTH_OAUTH ||
+		   (auth->token != NULL && (auth->renew_at == 0 || time(NULL) < auth->renew_at));
+}
+
 void
 cs_auth_apply(CsAuth *auth, CsHttp *http, CsHttpRequest *request)
 {
@@ -148,7 +155,7 @@ cs_auth_apply(CsAuth *auth, CsHttp *http, CsHttpRequest *request)
 				psprintf("%s=%s", cs_url_encode(c->api_key_parameter), cs_url_encode(c->api_key));
 			break;
 		case AUTH_OAUTH:
-			if (auth->token == NULL || (auth->renew_at != 0 && time(NULL) >= auth->renew_at))
+			if (!cs_auth_is_ready(auth))
 				fetch_token(auth, http);
 			auth->uses++;
 			put_header(auth, request, "Authorization", psprintf("Bearer %s", auth->token));

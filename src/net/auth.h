@@ -35,6 +35,9 @@ extern void cs_auth_validate(const CsCredentials *credentials);
 /* Every secret, encoded forms included, for CsHttpOptions.secrets. Grows when a token is fetched. */
 extern List *cs_auth_secrets(CsAuth *auth);
 
+/* Can they be put into a request without fetching anything first? */
+extern bool cs_auth_is_ready(const CsAuth *auth);
+
 /* Puts the credentials into request; fetches an OAuth token with http first when there is none or it is
  * about to expire (the token's expiry is taken from expires_in, number or string, when given). */
 extern void cs_auth_apply(CsAuth *auth, CsHttp *http, CsHttpRequest *request);

@@ -1,10 +1,11 @@
 /*
  * http.c
- *		One HTTP transfer at a time, driven with libcurl's multi interface.
+ *		HTTP transfers, driven with libcurl's multi interface.
  *
- * Bytes are pulled: libcurl is only run when the reader wants more, and is made
- * to pause when the buffer is full, so that memory stays flat whatever the size
- * of the body.  Nothing throws inside a callback; what went wrong is noted, and
+ * Bytes are pulled: libcurl is only run when the reader wants more, or has a
+ * moment for what arrives while it is busy with what it has.  It is made to
+ * pause when the buffer is full, so that memory stays flat whatever the size of
+ * the body.  Nothing throws inside a callback; what went wrong is noted, and
  * thrown by the caller.
  */
 #include "postgres.h"
@@ -23,8 +24,13 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-/* Holds what one run of libcurl usually brings; it pauses when this is full. */
-#define BUFFER_SIZE (1024 * 1024)
+/* What may come while the reader is busy; libcurl pauses when it is full.  It takes longer to decode
+ * than servers usually need to answer, so that the request for a next page is in time even if it is
+ * sent when the last of a page fits in here. */
+#define BUFFER_SIZE (4 * 1024 * 1024)
+
+/* The same of an answer that nobody has asked for yet. */
+#define AHEAD_SIZE (1024 * 1024)
 
 /* Longest sleep without a look at interrupts.  A signal ends the sleep at once; this bounds the delay
  * of one that came just before it. */
@@ -33,6 +39,8 @@
 #define MAX_KEPT_CONNECTIONS 4
 
 static void initialize_library(void);
+static char *hand_out(CsTransfer *transfer);
+static void go_on(CsTransfer *transfer);
 static void release(void *arg);
 static void set_callbacks(CsTransfer *transfer);
 static size_t on_header(char *line, size_t size, size_t count, void *arg);
@@ -42,8 +50,10 @@ static int on_close_socket(void *arg, curl_socket_t fd);
 static int on_connected(void *arg, char *address, char *own_address, int port, int own_port);
 static int on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *arg);
 static void run(CsTransfer *transfer);
-static void collect_result(CsTransfer *transfer);
+static void collect_results(CURLM *multi);
 static void wait_for_more(CsTransfer *transfer);
+static void check_timeout(CsTransfer *transfer);
+static TimestampTz timeout_from_now(const CsTransfer *transfer);
 static void watch_stall(CsTransfer *transfer, int64 waited_us);
 static void fail(CsTransfer *transfer, CsFailureKind kind, const char *text);
 static CsFailureKind failure_kind(CsTransfer *transfer, CURLcode code);
@@ -51,18 +61,20 @@ static bool reached(const CsTransfer *transfer, CURLINFO info);
 static bool is_end_proven(const CsTransfer *transfer);
 
 CsTransfer *
-cs_transfer_create(const CsHttpOptions *options)
+cs_transfer_create(const CsHttpOptions *options, CsTransfer *sibling)
 {
 	CsTransfer *transfer = palloc0(sizeof(CsTransfer));
 
 	initialize_library();
 	transfer->options = options;
 	transfer->buffer = palloc(BUFFER_SIZE);
+	transfer->handed = palloc(BUFFER_SIZE);
 	cs_head_init(&transfer->head);
 	transfer->cleanup.func = release;
 	transfer->cleanup.arg = transfer;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &transfer->cleanup);
-	transfer->multi = curl_multi_init();
+	transfer->borrowed = sibling != NULL;
+	transfer->multi = sibling ? sibling->multi : curl_multi_init();
 	transfer->easy = curl_easy_init();
 	if (transfer->multi == NULL || transfer->easy == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
@@ -77,7 +89,7 @@ cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request)
 	cs_transfer_drop(transfer);
 	cs_head_reset(&transfer->head);
 	memset(&transfer->failure, 0, sizeof(transfer->failure));
-	transfer->done = transfer->paused = transfer->handed_out = false;
+	transfer->done = transfer->paused = false;
 	transfer->tls_begun = transfer->tls_closed = transfer->no_fd = false;
 	transfer->requested = false;
 	transfer->tls = request->tls;
@@ -85,15 +97,40 @@ cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request)
 	transfer->sockets = 0;
 	transfer->host = request->host;
 	transfer->refused[0] = transfer->error[0] = '\0';
+	transfer->timeout = timeout_from_now(transfer);
 	transfer->deadline = 0;
 	transfer->stall_us = transfer->stall_bytes = transfer->received = 0;
 	transfer->len = 0;
+	transfer->room = request->ahead ? AHEAD_SIZE : BUFFER_SIZE;
 	cs_transfer_set_options(transfer, request);
 	set_callbacks(transfer);
 	if (curl_multi_add_handle(transfer->multi, transfer->easy) != CURLM_OK)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
 						errdetail("libcurl could not begin a transfer.")));
 	transfer->added = true;
+}
+
+void
+cs_transfer_work(CsTransfer *transfer)
+{
+	if (transfer->added && !transfer->paused)
+		run(transfer);
+}
+
+bool
+cs_transfer_is_received(const CsTransfer *transfer)
+{
+	return transfer->done && transfer->failure.kind == CS_FAILURE_NONE;
+}
+
+bool
+cs_transfer_take(CsTransfer *transfer)
+{
+	cs_transfer_work(transfer);
+	transfer->timeout = timeout_from_now(transfer);
+	transfer->room = BUFFER_SIZE;
+	go_on(transfer);
+	return transfer->head.complete || !transfer->done;
 }
 
 bool
@@ -116,25 +153,19 @@ cs_transfer_await_head(CsTransfer *transfer)
 CsTransferStatus
 cs_transfer_read(CsTransfer *transfer, const char **data, size_t *len)
 {
-	if (transfer->handed_out)
-		transfer->len = 0;
-	if (transfer->len == 0 && transfer->paused)
-	{
-		transfer->paused = false;
-		(void) curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
-	}
-	if (transfer->len == 0)
-		run(transfer);
+	cs_transfer_work(transfer);
+	check_timeout(transfer);
 	while (transfer->len == 0 && !transfer->done)
 	{
 		wait_for_more(transfer);
 		run(transfer);
 	}
-	transfer->handed_out = true;
-	*data = transfer->buffer;
 	*len = transfer->len;
 	if (transfer->len > 0)
+	{
+		*data = hand_out(transfer);
 		return CS_TRANSFER_DATA;
+	}
 	if (transfer->failure.kind != CS_FAILURE_NONE)
 		return CS_TRANSFER_FAILED;
 	return is_end_proven(transfer) ? CS_TRANSFER_END : CS_TRANSFER_UNPROVEN_END;
@@ -193,6 +224,30 @@ initialize_library(void)
 	done = true;
 }
 
+/* The buffers change places, so that more can arrive while the reader is busy. */
+static char *
+hand_out(CsTransfer *transfer)
+{
+	char *data = transfer->buffer;
+
+	transfer->buffer = transfer->handed;
+	transfer->handed = data;
+	transfer->len = 0;
+	go_on(transfer);
+	return data;
+}
+
+/* There is room again. */
+static void
+go_on(CsTransfer *transfer)
+{
+	if (transfer->paused)
+	{
+		transfer->paused = false;
+		(void) curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+	}
+}
+
 static void
 release(void *arg)
 {
@@ -201,7 +256,8 @@ release(void *arg)
 	if (transfer->multi != NULL)
 		cs_transfer_drop(transfer);
 	curl_easy_cleanup(transfer->easy);
-	(void) curl_multi_cleanup(transfer->multi);
+	if (!transfer->borrowed)
+		(void) curl_multi_cleanup(transfer->multi);
 }
 
 static void
@@ -209,6 +265,7 @@ set_callbacks(CsTransfer *transfer)
 {
 	CURL *easy = transfer->easy;
 
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
@@ -245,16 +302,14 @@ on_body(char *data, size_t size, size_t count, void *arg)
 	CsTransfer *transfer = arg;
 	size_t len = size * count;
 
-	if (len > BUFFER_SIZE)
+	if (len > AHEAD_SIZE)
 		return 0;
-	if (len > BUFFER_SIZE - transfer->len)
+	if (len > transfer->room - transfer->len)
 	{
 		transfer->paused = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
 	memcpy(transfer->buffer + transfer->len, data, len);
-	if (transfer->len == 0)
-		transfer->handed_out = false;
 	transfer->len += len;
 	transfer->received += len;
 	return len;
@@ -323,7 +378,7 @@ on_debug(CURL *easy pg_attribute_unused(), curl_infotype type, char *data, size_
 	return 0;
 }
 
-/* Lets libcurl do what can be done without waiting.  Threads that it starts to look up names must
+/* Lets libcurl do what can be done without waiting, for both siblings.  Threads that it starts to look up names must
  * not take signals meant for this process's only real thread. */
 static void
 run(CsTransfer *transfer)
@@ -341,21 +396,23 @@ run(CsTransfer *transfer)
 		fail(transfer, code == CURLM_OUT_OF_MEMORY ? CS_FAILURE_NO_MEMORY : CS_FAILURE_OTHER,
 			 curl_multi_strerror(code));
 	else
-		collect_result(transfer);
+		collect_results(transfer->multi);
 }
 
 static void
-collect_result(CsTransfer *transfer)
+collect_results(CURLM *multi)
 {
 	int left;
 	CURLMsg *message;
 
-	while ((message = curl_multi_info_read(transfer->multi, &left)) != NULL)
+	while ((message = curl_multi_info_read(multi, &left)) != NULL)
 	{
 		CURLcode code = message->data.result;
+		CsTransfer *transfer = NULL;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
+		(void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
 		transfer->done = true;
 		if (code != CURLE_OK)
 			fail(transfer, failure_kind(transfer, code),
@@ -380,10 +437,32 @@ wait_for_more(CsTransfer *transfer)
 						errmsg("terminating connection due to unexpected postmaster exit")));
 	CHECK_FOR_INTERRUPTS();
 	after = GetCurrentTimestamp();
+	check_timeout(transfer);
+	if (transfer->done)
+		return;
 	if (transfer->deadline != 0 && after >= transfer->deadline)
 		fail(transfer, CS_FAILURE_STALLED, "");
 	else if (transfer->requested)
 		watch_stall(transfer, Max(after - before, 0));
+}
+
+/* libcurl's own limit can't be begun anew; see cs_transfer_take. */
+static void
+check_timeout(CsTransfer *transfer)
+{
+	if (!transfer->done && transfer->timeout != 0 && GetCurrentTimestamp() >= transfer->timeout)
+		fail(transfer,
+			 reached(transfer, CURLINFO_PRETRANSFER_TIME_T) ? CS_FAILURE_TIMEOUT
+															: CS_FAILURE_CONNECT_TIMEOUT,
+			 "");
+}
+
+static TimestampTz
+timeout_from_now(const CsTransfer *transfer)
+{
+	int timeout_s = transfer->options->timeout_s;
+
+	return timeout_s > 0 ? GetCurrentTimestamp() + timeout_s * USECS_PER_SEC : 0;
 }
 
 /* Counts only time spent waiting here: a reader that takes its time with a piece is no stall. */

@@ -84,7 +84,25 @@ extern int cs_http_status(CsHttp *http); /* of the last answer */
 extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
 
 /*
- * The next piece of the body, valid until the next call on this client.  False is a proven end:
+ * Sends a GET without waiting for anything; the next cs_http_send of that URL takes its answer, with
+ * all that it does with answers.  Until then nothing about it is known, and nothing of the present
+ * answer is lost.  Any other request, and cs_http_forget_ahead, drop it.  The request must have the
+ * headers and credentials that the later one has.  False: it was not sent.
+ *
+ * Now is the time if the present answer has come completely, though it may not have been read yet,
+ * and the limit of requests per second allows another.  So there is never more than one request on
+ * its way: a server that serves one at a time sees no other load than without this.
+ */
+extern bool cs_http_may_send_ahead(CsHttp *http);
+extern bool cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request);
+extern void cs_http_forget_ahead(CsHttp *http);
+
+/* Lets arrive what can without waiting, a few MB at most.  Throws nothing; what
+ * cs_http_read gave stays valid. */
+extern void cs_http_work(CsHttp *http);
+
+/*
+ * The next piece of the body, valid until the next one or the next request.  False is a proven end:
  * Content-Length reached, last chunk seen, stream ended by HTTP/2, or connection ended by TLS
  * close_notify; and, for a compressed body, the compressed stream complete too.  A body delimited
  * only by the close of a plain connection ends with error 08P01 unless allow_unproven_end is set;

@@ -1,7 +1,7 @@
 /*
  * http_client.c
- *		The HTTP client's decisions: what goes to whom, where redirects lead, what is
- *		tried again, and when a body has ended.
+ *		The HTTP client's decisions: what goes to whom, where redirects lead, and what
+ *		is tried again.
  */
 #include "postgres.h"
 
@@ -25,26 +25,28 @@ typedef struct Hop
 	const char *method;
 	bool first_origin; /* never left so far: gets headers and credentials */
 	bool with_body;
+	bool ahead; /* sent before its answer is needed */
 } Hop;
 
 static List *copy_secrets(List *secrets);
 static void begin_exchange(CsHttp *http, const CsHttpRequest *request);
+static void take_ahead(CsHttp *http);
 static void check_headers(List *headers);
 static bool is_token(const char *name);
 static bool follow(CsHttp *http, const CsHttpRequest *request);
 static void first_hop(const CsHttpRequest *request, Hop *hop);
 static void send_hop(CsHttp *http, const CsHttpRequest *request, Hop *hop);
+static void start_hop(const CsHttpRequest *request, const Hop *hop, CsTransfer *transfer);
 static void check_hop(CsHttp *http, const Hop *hop);
+static bool may_be_plain(CsHttp *http, const Hop *hop);
 static char *hop_url(const CsHttpRequest *request, const Hop *hop, bool with_secret);
 static bool query_has(const char *query, const char *parameter);
 static void throttle(CsHttp *http);
+static void count_start(CsHttp *http, TimestampTz now);
 static bool is_redirect(int status);
 static void redirect(CsHttp *http, const CsHttpRequest *request, Hop *hop);
 static void throw_redirect(CsHttp *http, const char *why) pg_attribute_noreturn();
 static int64 retry_delay(CsHttp *http, const CsHttpRequest *request, int attempt, bool answered);
-static void begin_body(CsHttp *http);
-static CsBodyStatus next_raw(CsHttp *http, const char **data, size_t *len);
-static CsBodyStatus next_plain(CsHttp *http, const char **data, size_t *len);
 
 CsHttp *
 cs_http_create(const CsHttpOptions *options)
@@ -56,11 +58,13 @@ cs_http_create(const CsHttpOptions *options)
 
 	http->context = context;
 	http->exchange = AllocSetContextCreate(context, "censync HTTP request", ALLOCSET_SMALL_SIZES);
+	http->ahead_exchange =
+		AllocSetContextCreate(context, "censync HTTP request", ALLOCSET_SMALL_SIZES);
 	http->options = *options;
 	if (options->ca_file != NULL)
 		http->options.ca_file = pstrdup(options->ca_file);
 	http->options.secrets = copy_secrets(options->secrets);
-	http->transfer = cs_transfer_create(&http->options);
+	http->transfer = cs_transfer_create(&http->options, NULL);
 	MemoryContextSwitchTo(old);
 	return http;
 }
@@ -97,43 +101,64 @@ cs_http_exchange(CsHttp *http, const CsHttpRequest *request)
 	}
 }
 
+bool
+cs_http_may_send_ahead(CsHttp *http)
+{
+	return http->answered && cs_transfer_is_received(http->transfer) &&
+		   (http->next_start == 0 || http->next_start <= GetCurrentTimestamp());
+}
+
+bool
+cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
+{
+	MemoryContext old;
+	const char *why;
+	Hop hop = { .method = "GET", .first_origin = true, .ahead = true };
+
+	cs_http_forget_ahead(http);
+	if (!cs_http_may_send_ahead(http))
+		return false;
+	check_headers(request->headers);
+	check_headers(request->credentials);
+	old = MemoryContextSwitchTo(http->ahead_exchange);
+	hop.url = cs_url_try_parse(request->url, &why);
+	if (hop.url != NULL && hop.url->user_info == NULL && may_be_plain(http, &hop) &&
+		cs_host_may_be_allowed(hop.url->host))
+	{
+		MemoryContextSwitchTo(http->context);
+		if (http->ahead == NULL)
+			http->ahead = cs_transfer_create(&http->options, http->transfer);
+		MemoryContextSwitchTo(http->ahead_exchange);
+		count_start(http, GetCurrentTimestamp());
+		start_hop(request, &hop, http->ahead);
+		http->ahead_url = pstrdup(request->url);
+		cs_transfer_work(http->ahead);
+	}
+	MemoryContextSwitchTo(old);
+	return http->ahead_url != NULL;
+}
+
+void
+cs_http_forget_ahead(CsHttp *http)
+{
+	if (http->ahead != NULL)
+		cs_transfer_drop(http->ahead);
+	http->ahead_url = NULL;
+	MemoryContextReset(http->ahead_exchange);
+}
+
+void
+cs_http_work(CsHttp *http)
+{
+	cs_transfer_work(http->transfer);
+	if (http->ahead != NULL)
+		cs_transfer_work(http->ahead);
+}
+
 int
 cs_http_status(CsHttp *http)
 {
 	return cs_transfer_head(http->transfer)->status;
-}
-
-bool
-cs_http_read(CsHttp *http, const char **data, size_t *len)
-{
-	CsBodyStatus status;
-
-	if (!http->answered)
-		elog(ERROR, "there is no HTTP answer to read");
-	if (http->ended)
-		return false;
-	status = cs_http_next_piece(http, data, len);
-	if (status == CS_BODY_DATA)
-		return true;
-	if (status != CS_BODY_END && !(status == CS_BODY_UNPROVEN_END && http->allow_unproven_end))
-		cs_http_throw_body(http, status);
-	http->ended = true;
-	cs_transfer_drop(http->transfer);
-	return false;
-}
-
-CsBodyStatus
-cs_http_next_piece(CsHttp *http, const char **data, size_t *len)
-{
-	CsBodyStatus status = http->gunzip ? next_plain(http, data, len) : next_raw(http, data, len);
-
-	if (status != CS_BODY_DATA)
-		return status;
-	http->bytes += *len;
-	http->response_bytes += *len;
-	if (http->response_bytes > http->options.max_response_bytes)
-		return CS_BODY_TOO_LARGE;
-	return CS_BODY_DATA;
 }
 
 bool
@@ -225,17 +250,40 @@ copy_secrets(List *secrets)
 static void
 begin_exchange(CsHttp *http, const CsHttpRequest *request)
 {
+	bool is_ahead = http->ahead_url != NULL && strcmp(http->ahead_url, request->url) == 0 &&
+					strcmp(request->method, "GET") == 0 && request->body == NULL;
+
 	cs_transfer_drop(http->transfer);
+	if (is_ahead)
+		take_ahead(http);
+	else
+		cs_http_forget_ahead(http);
+	http->taken = is_ahead;
 	http->gunzip = NULL;
 	http->url = http->host = NULL;
 	http->sent = false;
 	http->answered = http->ended = false;
 	http->authenticates = request->authenticates;
-	MemoryContextReset(http->exchange);
+	if (!is_ahead)
+		MemoryContextReset(http->exchange);
 	check_headers(request->headers);
 	check_headers(request->credentials);
 	if (!is_token(request->method))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid HTTP method")));
+}
+
+/* The request ahead becomes the present one. */
+static void
+take_ahead(CsHttp *http)
+{
+	CsTransfer *transfer = http->transfer;
+	MemoryContext exchange = http->exchange;
+
+	http->transfer = http->ahead;
+	http->exchange = http->ahead_exchange;
+	http->ahead = transfer;
+	http->ahead_exchange = exchange;
+	cs_http_forget_ahead(http);
 }
 
 /* A line break in a value would begin another header, or another request. */
@@ -290,7 +338,7 @@ follow(CsHttp *http, const CsHttpRequest *request)
 		redirect(http, request, &hop);
 	}
 	if (answered)
-		begin_body(http);
+		cs_http_begin_body(http);
 	MemoryContextSwitchTo(old);
 	return answered;
 }
@@ -302,6 +350,7 @@ first_hop(const CsHttpRequest *request, Hop *hop)
 	hop->method = request->method;
 	hop->first_origin = true;
 	hop->with_body = request->body != NULL;
+	hop->ahead = false;
 	if (hop->url->user_info != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a URL can't contain a user name or password"),
@@ -311,16 +360,31 @@ first_hop(const CsHttpRequest *request, Hop *hop)
 static void
 send_hop(CsHttp *http, const CsHttpRequest *request, Hop *hop)
 {
+	bool sent = http->taken;
+
+	http->taken = http->sent = false;
+	http->host = hop->url->host;
+	http->url = hop_url(request, hop, false);
+	check_hop(http, hop);
+	/* One that failed unanswered meanwhile counts for no attempt: that may be for want of attention. */
+	if (!sent || !cs_transfer_take(http->transfer))
+	{
+		throttle(http);
+		start_hop(request, hop, http->transfer);
+	}
+	http->sent = true;
+}
+
+static void
+start_hop(const CsHttpRequest *request, const Hop *hop, CsTransfer *transfer)
+{
 	CsTransferRequest wire = { .method = hop->method,
 							   .url = hop_url(request, hop, true),
 							   .host = hop->url->host,
 							   .tls = strcmp(hop->url->scheme, "https") == 0,
+							   .ahead = hop->ahead,
 							   .fresh_connection = !request->repeatable };
 
-	http->sent = false;
-	http->host = hop->url->host;
-	http->url = hop_url(request, hop, false);
-	check_hop(http, hop);
 	if (hop->first_origin)
 		wire.headers = list_concat_copy(request->headers, request->credentials);
 	if (hop->with_body)
@@ -328,15 +392,13 @@ send_hop(CsHttp *http, const CsHttpRequest *request, Hop *hop)
 		wire.body = request->body;
 		wire.body_len = request->body_len;
 	}
-	throttle(http);
-	cs_transfer_start(http->transfer, &wire);
-	http->sent = true;
+	cs_transfer_start(transfer, &wire);
 }
 
 static void
 check_hop(CsHttp *http, const Hop *hop)
 {
-	if (strcmp(hop->url->scheme, "https") != 0 && !http->options.allow_http)
+	if (!may_be_plain(http, hop))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("connection to \"%s\" without TLS is not allowed",
 							   cs_http_shown_host(http)),
@@ -344,6 +406,12 @@ check_hop(CsHttp *http, const Hop *hop)
 								"\"allow_http\".")));
 	if (!cs_host_may_be_allowed(hop->url->host))
 		cs_http_throw_refused(http, NULL, NULL);
+}
+
+static bool
+may_be_plain(CsHttp *http, const Hop *hop)
+{
+	return http->options.allow_http || strcmp(hop->url->scheme, "https") == 0;
 }
 
 static char *
@@ -386,8 +454,15 @@ throttle(CsHttp *http)
 		return;
 	if (http->next_start > now)
 		cs_retry_sleep((http->next_start - now + 999) / 1000);
-	http->next_start =
-		Max(now, http->next_start) + (int64) (USECS_PER_SEC / http->options.requests_per_second);
+	count_start(http, now);
+}
+
+static void
+count_start(CsHttp *http, TimestampTz now)
+{
+	if (http->options.requests_per_second > 0)
+		http->next_start = Max(now, http->next_start) +
+						   (int64) (USECS_PER_SEC / http->options.requests_per_second);
 }
 
 static bool
@@ -453,65 +528,4 @@ retry_delay(CsHttp *http, const CsHttpRequest *request, int attempt, bool answer
 		return -1;
 	return cs_retry_delay_ms(attempt, answered ? cs_http_header(http, "Retry-After") : NULL,
 							 (int64) time(NULL));
-}
-
-/* The head is there.  What can't be decoded is refused when the body is read. */
-static void
-begin_body(CsHttp *http)
-{
-	const char *encoding = cs_http_header(http, "Content-Encoding");
-
-	http->answered = true;
-	http->ended = false;
-	http->response_bytes = 0;
-	http->gunzip = NULL;
-	if (encoding != NULL && *encoding != '\0' && pg_strcasecmp(encoding, "identity") != 0)
-		http->gunzip = cs_gunzip_create();
-}
-
-static CsBodyStatus
-next_raw(CsHttp *http, const char **data, size_t *len)
-{
-	switch (cs_transfer_read(http->transfer, data, len))
-	{
-		case CS_TRANSFER_DATA:
-			return CS_BODY_DATA;
-		case CS_TRANSFER_END:
-			return CS_BODY_END;
-		case CS_TRANSFER_UNPROVEN_END:
-			return CS_BODY_UNPROVEN_END;
-		case CS_TRANSFER_FAILED:
-			break;
-	}
-	return CS_BODY_FAILED;
-}
-
-/* The end of a compressed stream proves nothing about the body around it, nor the other way
- * round: both must have ended. */
-static CsBodyStatus
-next_plain(CsHttp *http, const char **data, size_t *len)
-{
-	for (;;)
-	{
-		const char *raw;
-		size_t raw_len;
-		CsBodyStatus status;
-
-		switch (cs_gunzip_next(http->gunzip, data, len))
-		{
-			case CS_GUNZIP_DATA:
-				return CS_BODY_DATA;
-			case CS_GUNZIP_CORRUPT:
-				return CS_BODY_CORRUPT;
-			case CS_GUNZIP_MORE:
-				break;
-		}
-		status = next_raw(http, &raw, &raw_len);
-		if (status == CS_BODY_DATA)
-			cs_gunzip_feed(http->gunzip, raw, raw_len);
-		else if (status == CS_BODY_FAILED || cs_gunzip_is_complete(http->gunzip))
-			return status;
-		else
-			return CS_BODY_TRUNCATED;
-	}
 }

@@ -15,12 +15,12 @@ struct CsTransfer
 {
 	const CsHttpOptions *options; /* the client's */
 	CURLM *multi;				  /* keeps connections between requests; released by cleanup */
-	CURL *easy;					  /* same */
+	bool borrowed;				  /* multi is another transfer's, which is released later */
+	CURL *easy;					  /* released by cleanup */
 	struct curl_slist *headers;	  /* same; of the present request */
 	bool added;					  /* easy is in multi: a transfer is under way */
 	bool done;					  /* it ended, well if failure.kind is CS_FAILURE_NONE */
 	bool paused;				  /* the buffer was full */
-	bool handed_out;			  /* the reader has seen what is in the buffer */
 	bool tls;
 	bool no_body;					/* an answer to HEAD */
 	bool requested;					/* connected; the request is on its way */
@@ -31,6 +31,7 @@ struct CsTransfer
 	const char *host;				/* CsTransferRequest.host */
 	char refused[INET6_ADDRSTRLEN]; /* an address that is not allowed, "" if there was none */
 	const char *refused_kind;
+	TimestampTz timeout;  /* of the request as a whole; 0: none */
 	TimestampTz deadline; /* 0: none; see cs_transfer_limit */
 	int64 stall_us;		  /* time waited since the last reset_stall */
 	int64 stall_bytes;	  /* bytes seen at that time */
@@ -39,8 +40,10 @@ struct CsTransfer
 	CsFailure failure;
 	char error[CURL_ERROR_SIZE]; /* filled by libcurl */
 	MemoryContextCallback cleanup;
-	size_t len;	  /* of buffer */
-	char *buffer; /* BUFFER_SIZE */
+	size_t room;  /* so much may come before it is read */
+	size_t len;	  /* of what has come since the reader was last handed something */
+	char *buffer; /* where it is, BUFFER_SIZE */
+	char *handed; /* same size; what the reader has */
 };
 
 /* Makes the transfer's handle carry this request, from libcurl's defaults on: nothing of an earlier

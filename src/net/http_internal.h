@@ -2,7 +2,8 @@
  * http_internal.h
  *		What the files of the HTTP client share with each other, and with nobody else:
  *		http.c moves bytes with libcurl (set up by http_setup.c), http_client.c decides
- *		what to send, and again, and where; http_error.c says what went wrong.
+ *		what to send, and again, and where; http_body.c reads what is answered;
+ *		http_error.c says what went wrong.
  */
 #ifndef CS_HTTP_INTERNAL_H
 #define CS_HTTP_INTERNAL_H
@@ -83,6 +84,7 @@ typedef struct CsTransferRequest
 	List *headers;	  /* CsHttpHeader *, checked */
 	const char *body; /* or NULL; lives until the head of the answer is there */
 	size_t body_len;
+	bool ahead;			   /* sent before its answer is needed; see cs_transfer_take */
 	bool fresh_connection; /* libcurl silently sends again when a kept connection turns out to
 								 * be dead; this keeps it from doing so */
 } CsTransferRequest;
@@ -97,11 +99,22 @@ typedef enum CsTransferStatus
 
 typedef struct CsTransfer CsTransfer;
 
-/* In CurrentMemoryContext, which owns it; options must outlive it. */
-extern CsTransfer *cs_transfer_create(const CsHttpOptions *options);
+/* In CurrentMemoryContext, which owns it; options must outlive it.  With sibling, NULL or created
+ * before in the same context, it shares connections. */
+extern CsTransfer *cs_transfer_create(const CsHttpOptions *options, CsTransfer *sibling);
 
 /* Ends what is under way and begins a request. */
 extern void cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request);
+
+/* Lets arrive what can without waiting, up to what the buffer holds.  Throws nothing. */
+extern void cs_transfer_work(CsTransfer *transfer);
+
+/* All of the body has come, though it may not have been read yet. */
+extern bool cs_transfer_is_received(const CsTransfer *transfer);
+
+/* The answer to a request sent ahead is needed: the time it may take counts from now on.  False: it
+ * failed before it was answered. */
+extern bool cs_transfer_take(CsTransfer *transfer);
 
 /* Waits, interruptibly, for the head of the answer; false: see cs_transfer_failure. */
 extern bool cs_transfer_await_head(CsTransfer *transfer);
@@ -134,10 +147,14 @@ typedef enum CsBodyStatus
 
 struct CsHttp
 {
-	MemoryContext context;	/* this struct, copies of the options, the transfer */
-	MemoryContext exchange; /* what belongs to one request; reset by the next */
+	MemoryContext context;		  /* this struct, copies of the options, the transfer */
+	MemoryContext exchange;		  /* what belongs to one request; reset by the next */
+	MemoryContext ahead_exchange; /* same, of the request sent ahead */
 	CsHttpOptions options;
 	CsTransfer *transfer;
+	CsTransfer *ahead;	/* of the request sent ahead; NULL before the first one */
+	char *ahead_url;	/* as asked for, in ahead_exchange; NULL: none was sent */
+	bool taken;			/* transfer was the one ahead; the first hop need not be sent */
 	CsGunzip *gunzip;	/* of the present answer, in exchange; NULL: it is not compressed */
 	char *url;			/* of the present hop, in exchange; NULL before the first request */
 	char *host;			/* same */
@@ -150,6 +167,9 @@ struct CsHttp
 	int64 response_bytes;	/* of this one */
 	TimestampTz next_start; /* no request before this */
 };
+
+/* The head is there.  What can't be decoded is refused when the body is read. */
+extern void cs_http_begin_body(CsHttp *http);
 
 /* The next piece of the body, decompressed and counted; throws nothing but a cancel. */
 extern CsBodyStatus cs_http_next_piece(CsHttp *http, const char **data, size_t *len);

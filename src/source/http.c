@@ -42,6 +42,7 @@ typedef struct HttpReader
 	CsHttp *http;
 	CsPager *pager;
 	CsFormat format;	/* as configured; CS_FORMAT_AUTO: each page by its answer */
+	bool partial;		/* see CsReadSpec */
 	CsDecoder *decoder; /* NULL before a page's format is known */
 	StringInfo head;	/* first bytes of a page while its format is not known, else NULL */
 	enum
@@ -51,6 +52,11 @@ typedef struct HttpReader
 		PAGE_DRAIN, /* the body has ended, records may be left in the decoder */
 		PAGE_LAST_DONE
 	} state;
+	MemoryContext request_context; /* the request */
+	CsHttpRequest request;		   /* for the current page; once sent ahead, for the next */
+	bool sent_ahead;
+	char *next_url; /* of the next page, as guessed; in page_context; or NULL */
+	int guesses;	/* 1: on the way, 2: at the page's end */
 	int64 page_records;
 	uint64 page_digest;
 } HttpReader;
@@ -63,6 +69,10 @@ static char *http_record_json(CsReader *base, const CsRecord *record);
 static void set_up_columns(HttpReader *reader, const CsReadSpec *spec);
 static CsHttp *create_client(HttpReader *reader);
 static void fetch_page(HttpReader *reader);
+static void prepare_request(HttpReader *reader, const char *url);
+static void look_ahead(HttpReader *reader, bool at_end);
+static char *guess_next(HttpReader *reader, bool at_end);
+static void describe_page(HttpReader *reader, CsPage *page);
 static void read_some(HttpReader *reader);
 static void start_decoder(HttpReader *reader, const char *data, size_t len);
 static CsFormat format_of_page(HttpReader *reader, const char *data, size_t len);
@@ -82,6 +92,9 @@ http_open(const CsReadSpec *spec)
 	reader->context = CurrentMemoryContext;
 	reader->page_context =
 		AllocSetContextCreate(CurrentMemoryContext, "censync page", ALLOCSET_DEFAULT_SIZES);
+	reader->request_context =
+		AllocSetContextCreate(CurrentMemoryContext, "censync request", ALLOCSET_SMALL_SIZES);
+	reader->partial = spec->partial;
 	reader->options = cs_options_load(spec->serverid, spec->userid, spec->near);
 	if (spec->query)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -137,9 +150,13 @@ http_check(const CsReadSpec *spec, CsCheck *check)
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	int level = GetCurrentTransactionNestLevel();
-	HttpReader *reader = (HttpReader *) http_open(spec);
-	bool tls = pg_strncasecmp(cs_pager_url(reader->pager), "https:", 6) == 0;
+	CsReadSpec one_batch = *spec;
+	HttpReader *reader;
+	bool tls;
 
+	one_batch.partial = true;
+	reader = (HttpReader *) http_open(&one_batch);
+	tls = pg_strncasecmp(cs_pager_url(reader->pager), "https:", 6) == 0;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
@@ -194,14 +211,22 @@ http_next_batch(CsReader *base, CsBatch *batch)
 													  record->rawlen, reader->page_digest);
 			bytes += record->rawlen;
 			batch->nrecords++;
+			if (reader->page_records == 1)
+				look_ahead(reader, false);
 		}
 		else if (reader->state == PAGE_DRAIN && batch->nrecords > 0)
-			break; /* the batch's records still need this page's decoder */
+		{
+			/* The batch's records still need this page's decoder. */
+			look_ahead(reader, true);
+			break;
+		}
 		else if (reader->state == PAGE_DRAIN)
 			end_page(reader);
 		else
 			read_some(reader);
 	}
+	if (batch->nrecords == BATCH_RECORDS || bytes >= BATCH_BYTES)
+		look_ahead(reader, false);
 	return batch->nrecords > 0 ? CS_READ_ROWS : CS_READ_END;
 }
 
@@ -271,14 +296,12 @@ fetch_page(HttpReader *reader)
 
 	for (int attempt = 0;; attempt++)
 	{
-		CsHttpRequest request = { 0 };
+		const char *url = cs_pager_url(reader->pager);
 
-		request.method = "GET";
-		request.url = cs_pager_url(reader->pager);
-		request.headers = reader->headers;
-		request.repeatable = true;
-		cs_auth_apply(reader->auth, reader->http, &request);
-		if (cs_http_send(reader->http, &request, renewable && attempt == 0) != 401)
+		if (!reader->sent_ahead || strcmp(reader->request.url, url) != 0)
+			prepare_request(reader, url);
+		reader->sent_ahead = false;
+		if (cs_http_send(reader->http, &reader->request, renewable && attempt == 0) != 401)
 			break;
 		(void) cs_auth_renew(reader->auth);
 	}
@@ -286,8 +309,73 @@ fetch_page(HttpReader *reader)
 	reader->head = makeStringInfo();
 	reader->page_records = 0;
 	reader->page_digest = 0;
+	reader->next_url = NULL;
+	reader->guesses = 0;
 	reader->state = PAGE_BODY;
 	MemoryContextSwitchTo(old);
+}
+
+static void
+prepare_request(HttpReader *reader, const char *url)
+{
+	CsHttpRequest *request = &reader->request;
+	MemoryContext old = MemoryContextSwitchTo(reader->request_context);
+
+	MemoryContextReset(reader->request_context);
+	memset(request, 0, sizeof(*request));
+	request->method = "GET";
+	request->url = pstrdup(url);
+	request->headers = reader->headers;
+	request->repeatable = true;
+	cs_auth_apply(reader->auth, reader->http, request);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Between records: lets more of the body arrive, or once it is complete sends the request for the
+ * next page, which the server then works on while we do on this one.
+ */
+static void
+look_ahead(HttpReader *reader, bool at_end)
+{
+	int guesses = at_end ? 2 : 1;
+
+	cs_http_work(reader->http);
+	if (reader->partial || reader->sent_ahead || !cs_http_may_send_ahead(reader->http))
+		return;
+	if (reader->next_url == NULL && reader->guesses < guesses)
+	{
+		reader->guesses = guesses;
+		reader->next_url = guess_next(reader, at_end);
+	}
+	if (reader->next_url == NULL || !cs_auth_is_ready(reader->auth))
+		return;
+	prepare_request(reader, reader->next_url);
+	reader->sent_ahead = cs_http_send_ahead(reader->http, &reader->request);
+}
+
+static char *
+guess_next(HttpReader *reader, bool at_end)
+{
+	MemoryContext old = MemoryContextSwitchTo(reader->page_context);
+	CsPage page;
+	char *url;
+
+	describe_page(reader, &page);
+	page.envelope = cs_decoder_envelope_so_far(reader->decoder);
+	url = cs_pager_guess(reader->pager, &page, at_end);
+	MemoryContextSwitchTo(old);
+	return url;
+}
+
+static void
+describe_page(HttpReader *reader, CsPage *page)
+{
+	page->url = cs_http_url(reader->http);
+	page->links = cs_http_headers(reader->http, "Link");
+	page->envelope = cs_decoder_envelope(reader->decoder);
+	page->records = reader->page_records;
+	page->digest = reader->page_digest;
 }
 
 static void
@@ -317,6 +405,8 @@ read_some(HttpReader *reader)
 		reader->state = PAGE_DRAIN;
 	}
 	MemoryContextSwitchTo(old);
+	if (more && reader->page_records > 0)
+		look_ahead(reader, false);
 }
 
 static void
@@ -348,13 +438,9 @@ format_of_page(HttpReader *reader, const char *data, size_t len)
 static void
 end_page(HttpReader *reader)
 {
-	CsPage page = { 0 };
+	CsPage page;
 
-	page.url = cs_http_url(reader->http);
-	page.links = cs_http_headers(reader->http, "Link");
-	page.envelope = cs_decoder_envelope(reader->decoder);
-	page.records = reader->page_records;
-	page.digest = reader->page_digest;
+	describe_page(reader, &page);
 	reader->state = cs_pager_next(reader->pager, &page) ? PAGE_TO_FETCH : PAGE_LAST_DONE;
 	reader->base.total = cs_pager_total(reader->pager);
 	if (reader->state == PAGE_TO_FETCH)
@@ -362,6 +448,8 @@ end_page(HttpReader *reader)
 		reader->decoder = NULL;
 		MemoryContextReset(reader->page_context);
 	}
+	else
+		cs_http_forget_ahead(reader->http);
 }
 
 static CsFormat

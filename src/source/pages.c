@@ -19,6 +19,7 @@
 
 #include "base/compat.h"
 #include "net/url.h"
+#include "source/json_peek.h"
 #include "source/pages.h"
 
 typedef enum PageKind
@@ -47,20 +48,27 @@ struct CsPager
 	char *url;	/* current page */
 	int64 page; /* current page number */
 	int64 page_start;
-	int64 records; /* of all pages so far */
-	int64 total;   /* that the last page announced, or 0 */
-	HTAB *seen;	   /* hashes of cursors and URLs that were followed, or of pages */
+	int64 records;			 /* of all pages so far */
+	int64 records_announced; /* by the last page, or 0 */
+	int64 page_records;		 /* of the page before; 0 on the first one */
+	int64 total;			 /* as the page before announced them; -1 on the first one */
+	int64 total_pages;
+	HTAB *seen; /* hashes of cursors and URLs that were followed, or of pages */
 };
 
 static void set_up_first_page(CsPager *pager, const CsOptionSet *options);
 static bool next_by_url(CsPager *pager, const CsPage *page, Jsonb *envelope, const char *reference);
-static const char *skip_link_parameters(const char *p, bool *is_next);
-static bool relation_has_next(const char *value);
 static bool next_by_cursor(CsPager *pager, const CsPage *page, Jsonb *envelope);
 static bool next_by_count(CsPager *pager, const CsPage *page, Jsonb *envelope);
 static void remember_or_complain(CsPager *pager, const char *token);
 static bool is_new(CsPager *pager, uint64 hash);
 static bool has_more(CsPager *pager, Jsonb *envelope, bool otherwise);
+static char *guess_by_url(const CsPager *pager, const CsPage *page, const char *reference);
+static char *guess_by_count(const CsPager *pager, const CsPage *page, bool at_end);
+static int64 announced(const CsPage *page, const char *pointer, int64 before);
+static bool may_have_more(const CsPager *pager, const CsPage *page);
+static bool was_seen(const CsPager *pager, const char *token);
+static uint64 token_hash(const char *token);
 static void check_total(CsPager *pager, Jsonb *envelope);
 static int64 required_number(Jsonb *envelope, const char *pointer, const char *option);
 static int64 number_at(Jsonb *envelope, const char *pointer);
@@ -93,6 +101,7 @@ cs_pager_create(const CsOptionSet *options, const char *first_url)
 	pager->total_pages_path = cs_option_get(options, "total_pages_path");
 	pager->page_start = cs_option_int(cs_option_get_default(options, "page_start", "1"));
 	pager->page = pager->page_start;
+	pager->total = pager->total_pages = -1;
 	ctl.keysize = sizeof(uint64);
 	ctl.entrysize = sizeof(uint64);
 	ctl.hcxt = pager->context;
@@ -117,7 +126,9 @@ cs_pager_next(CsPager *pager, const CsPage *page)
 	if (page->envelope)
 		envelope = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(page->envelope)));
 	pager->records += page->records;
-	pager->total = pager->total_path ? Max(0, number_at(envelope, pager->total_path)) : 0;
+	pager->records_announced =
+		pager->total_path ? Max(0, number_at(envelope, pager->total_path)) : 0;
+	pager->page_records = page->records;
 	switch (pager->kind)
 	{
 		case PAGE_NONE:
@@ -144,82 +155,33 @@ cs_pager_next(CsPager *pager, const CsPage *page)
 int64
 cs_pager_total(const CsPager *pager)
 {
-	return pager->total;
+	return pager->records_announced;
 }
 
 char *
-cs_link_next(List *values)
+cs_pager_guess(const CsPager *pager, const CsPage *page, bool at_end)
 {
-	ListCell *lc;
+	char *value = NULL;
 
-	foreach (lc, values)
+	switch (pager->kind)
 	{
-		const char *p = lfirst(lc);
-
-		while ((p = strchr(p, '<')) != NULL)
-		{
-			const char *target = p + 1;
-			const char *end = strchr(target, '>');
-			bool is_next = false;
-
-			if (end == NULL)
-				break;
-			p = skip_link_parameters(end + 1, &is_next);
-			if (is_next)
-				return pnstrdup(target, end - target);
-		}
+		case PAGE_NONE:
+			break;
+		case PAGE_LINK:
+			return guess_by_url(pager, page, cs_link_next(page->links));
+		case PAGE_NEXT_URL:
+			return guess_by_url(pager, page, cs_json_peek(page->envelope, pager->next_url_path));
+		case PAGE_CURSOR:
+			value = cs_json_peek(page->envelope, pager->cursor_path);
+			if (value == NULL || value[0] == '\0' || was_seen(pager, value) ||
+				!may_have_more(pager, page))
+				return NULL;
+			return cs_url_set_parameter(pager->first_url, pager->cursor_param, value);
+		case PAGE_NUMBER:
+		case PAGE_OFFSET:
+			return guess_by_count(pager, page, at_end);
 	}
 	return NULL;
-}
-
-/* Goes over the parameters of one link, up to the comma before the next one; commas and semicolons
- * inside quotes separate nothing. */
-static const char *
-skip_link_parameters(const char *p, bool *is_next)
-{
-	bool in_quotes = false;
-
-	for (; *p && (in_quotes || *p != ','); p++)
-	{
-		if (in_quotes && *p == '\\' && p[1])
-			p++;
-		else if (*p == '"')
-			in_quotes = !in_quotes;
-		else if (!in_quotes && *p == ';')
-		{
-			const char *name = p + 1 + strspn(p + 1, " \t");
-			const char *value = name + 3;
-
-			if (pg_strncasecmp(name, "rel", 3) != 0)
-				continue;
-			value += strspn(value, " \t");
-			if (*value == '=' && relation_has_next(value + 1 + strspn(value + 1, " \t")))
-				*is_next = true;
-		}
-	}
-	return p;
-}
-
-/* A relation is a word, or several in quotes. */
-static bool
-relation_has_next(const char *value)
-{
-	bool quoted = *value == '"';
-	const char *end = value + quoted;
-
-	value = end;
-	end += strcspn(value, quoted ? "\"" : ";, \t");
-	while (value < end)
-	{
-		size_t word = strcspn(value, " \t");
-
-		word = Min(word, (size_t) (end - value));
-		if (word == 4 && pg_strncasecmp(value, "next", 4) == 0)
-			return true;
-		value += word;
-		value += strspn(value, " \t");
-	}
-	return false;
 }
 
 static void
@@ -296,12 +258,13 @@ next_by_count(CsPager *pager, const CsPage *page, Jsonb *envelope)
 		pages_repeat(
 			"Two pages hold the same records: the source ignores the parameter that should "
 			"turn the page.");
-	if (pager->total_pages_path &&
-		pager->page - pager->page_start + 1 >=
-			required_number(envelope, pager->total_pages_path, "total_pages_path"))
+	if (pager->total_pages_path)
+		pager->total_pages = required_number(envelope, pager->total_pages_path, "total_pages_path");
+	if (pager->total_pages_path && pager->page - pager->page_start + 1 >= pager->total_pages)
 		return false;
-	if (pager->total_path &&
-		pager->records >= required_number(envelope, pager->total_path, "total_path"))
+	if (pager->total_path)
+		pager->total = required_number(envelope, pager->total_path, "total_path");
+	if (pager->total_path && pager->records >= pager->total)
 		return false;
 	pager->page++;
 	value = pager->kind == PAGE_NUMBER ? pager->page : pager->records;
@@ -309,11 +272,85 @@ next_by_count(CsPager *pager, const CsPage *page, Jsonb *envelope)
 	return true;
 }
 
+static char *
+guess_by_url(const CsPager *pager, const CsPage *page, const char *reference)
+{
+	const char *why;
+	char *url = NULL;
+
+	if (reference != NULL && reference[0] != '\0')
+		url = cs_url_try_resolve(page->url, reference, &why);
+	if (url == NULL || !cs_url_same_origin(url, pager->first_url) || was_seen(pager, url))
+		return NULL;
+	return url;
+}
+
+/* A page that is not read to its end is taken to have as many records as the one before, and what
+ * it does not announce to be what that one did. */
+static char *
+guess_by_count(const CsPager *pager, const CsPage *page, bool at_end)
+{
+	bool by_page = pager->kind == PAGE_NUMBER;
+	int64 records = at_end ? page->records : Max(page->records, pager->page_records);
+	bool is_known = at_end || pager->page_records > 0;
+	int64 next_page = pager->page + 1;
+	int64 next_offset = pager->records + records;
+
+	if (page->records == 0 || !may_have_more(pager, page))
+		return NULL;
+	if (pager->total_pages_path && next_page - pager->page_start >=
+									   announced(page, pager->total_pages_path, pager->total_pages))
+		return NULL;
+	if (pager->total_path &&
+		(!is_known || next_offset >= announced(page, pager->total_path, pager->total)))
+		return NULL;
+	if (!by_page && !is_known)
+		return NULL;
+	return cs_url_set_parameter(pager->first_url, by_page ? pager->page_param : pager->offset_param,
+								psprintf(INT64_FORMAT, by_page ? next_page : next_offset));
+}
+
+static int64
+announced(const CsPage *page, const char *pointer, int64 before)
+{
+	char *value = cs_json_peek(page->envelope, pointer);
+
+	if (value == NULL || value[0] == '\0' || strspn(value, "0123456789") != strlen(value) ||
+		strlen(value) > 18)
+		return before;
+	return pg_strtoint64(value);
+}
+
+static bool
+may_have_more(const CsPager *pager, const CsPage *page)
+{
+	char *value;
+
+	if (pager->has_more_path == NULL)
+		return true;
+	value = cs_json_peek(page->envelope, pager->has_more_path);
+	return value != NULL && pg_strcasecmp(value, "true") == 0;
+}
+
+static bool
+was_seen(const CsPager *pager, const char *token)
+{
+	uint64 hash = token_hash(token);
+
+	return hash_search(pager->seen, &hash, HASH_FIND, NULL) != NULL;
+}
+
 static void
 remember_or_complain(CsPager *pager, const char *token)
 {
-	if (!is_new(pager, hash_bytes_extended((const unsigned char *) token, strlen(token), 0)))
+	if (!is_new(pager, token_hash(token)))
 		pages_repeat("The source names a next page that was read before.");
+}
+
+static uint64
+token_hash(const char *token)
+{
+	return hash_bytes_extended((const unsigned char *) token, strlen(token), 0);
 }
 
 static bool

@@ -7,7 +7,7 @@
 
 #include "source/options.h"
 
-/* One page that was read to its end. */
+/* One page. */
 typedef struct CsPage
 {
 	const char *url;	  /* that answered */
@@ -34,6 +34,13 @@ extern bool cs_pager_next(CsPager *pager, const CsPage *page);
 
 /* Records that the last page announced, or 0. */
 extern int64 cs_pager_total(const CsPager *pager);
+
+/*
+ * Where the page after this one probably is, in CurrentMemoryContext, or NULL; before this one was
+ * read to its end: records are then those so far, and the envelope is cs_decoder_envelope_so_far.
+ * It is of the first page's origin.  Throws nothing, and promises nothing: cs_pager_next decides.
+ */
+extern char *cs_pager_guess(const CsPager *pager, const CsPage *page, bool at_end);
 
 /* The target of rel=next among the values of Link headers (RFC 8288), or NULL. */
 extern char *cs_link_next(List *values);

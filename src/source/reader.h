@@ -55,6 +55,7 @@ typedef struct CsReadSpec
 	const char *object;		  /* or NULL */
 	List *near;				  /* DefElem *: options of the sync or foreign table, nearer than the
 								 * server's */
+	bool partial;			  /* won't be read to its end: nothing is fetched ahead */
 	List *wanted;			  /* char *: columns to read, in this order; NIL: what there is
 								 * (records then only have their raw form, or typed values) */
 	const CsReadSince *since; /* or NULL */

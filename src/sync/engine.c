@@ -323,6 +323,7 @@ prepare_source(CsRun *run)
 	run->spec.object = sync->object;
 	run->spec.near = run->options->read;
 	run->cursor = cs_cursor_create(run);
+	run->spec.partial = run->limit >= 0;
 	if (knows_columns)
 		run->reader = cs_reader_open(&run->spec);
 	run->mappings = cs_mapping_load(sync, run->destination, run->key,

@@ -406,8 +406,9 @@ sub test_offset
 {
 	my %options = (pagination => 'offset', records => '/items');
 
-	pages('offset, until an empty page', 'pages/offset?set=seven&totals=0', { %options, page_size => 3 },
-		[ map { { offset => $_, limit => 3 } } 0, 3, 6, 7 ]);
+	# Of full pages; what is asked for in vain behind one that is not, 035_ahead.pl tells.
+	pages('offset, until an empty page', 'pages/offset?set=seven&totals=0', { %options, page_size => 1 },
+		[ map { { offset => $_, limit => 1 } } 0 .. 7 ]);
 	pages('offset, total', 'pages/offset?set=seven', { %options, page_size => 3, total_path => '/total' },
 		[ map { { offset => $_, limit => 3 } } 0, 3, 6 ]);
 	# It goes on from what came, not from what was asked for.
