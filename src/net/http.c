@@ -56,9 +56,6 @@ static void check_timeout(CsTransfer *transfer);
 static TimestampTz timeout_from_now(const CsTransfer *transfer);
 static void watch_stall(CsTransfer *transfer, int64 waited_us);
 static void fail(CsTransfer *transfer, CsFailureKind kind, const char *text);
-static CsFailureKind failure_kind(CsTransfer *transfer, CURLcode code);
-static bool reached(const CsTransfer *transfer, CURLINFO info);
-static bool is_end_proven(const CsTransfer *transfer);
 
 CsTransfer *
 cs_transfer_create(const CsHttpOptions *options, CsTransfer *sibling)
@@ -168,7 +165,7 @@ cs_transfer_read(CsTransfer *transfer, const char **data, size_t *len)
 	}
 	if (transfer->failure.kind != CS_FAILURE_NONE)
 		return CS_TRANSFER_FAILED;
-	return is_end_proven(transfer) ? CS_TRANSFER_END : CS_TRANSFER_UNPROVEN_END;
+	return cs_transfer_end_is_proven(transfer) ? CS_TRANSFER_END : CS_TRANSFER_UNPROVEN_END;
 }
 
 void
@@ -197,18 +194,6 @@ const CsFailure *
 cs_transfer_failure(const CsTransfer *transfer)
 {
 	return &transfer->failure;
-}
-
-CsHttpStep
-cs_transfer_step(const CsTransfer *transfer)
-{
-	if (transfer->head.status > 0 || transfer->requested)
-		return CS_HTTP_QUERY;
-	if (transfer->tls_begun)
-		return CS_HTTP_TLS;
-	if (reached(transfer, CURLINFO_CONNECT_TIME_T))
-		return transfer->tls ? CS_HTTP_TLS : CS_HTTP_QUERY;
-	return reached(transfer, CURLINFO_NAMELOOKUP_TIME_T) ? CS_HTTP_CONNECT : CS_HTTP_RESOLVE;
 }
 
 /* In the process that first needs it: what the TLS library sets up must not be inherited by fork. */
@@ -415,7 +400,7 @@ collect_results(CURLM *multi)
 		(void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
 		transfer->done = true;
 		if (code != CURLE_OK)
-			fail(transfer, failure_kind(transfer, code),
+			fail(transfer, cs_transfer_failure_kind(transfer, code),
 				 transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code));
 	}
 }
@@ -451,10 +436,7 @@ static void
 check_timeout(CsTransfer *transfer)
 {
 	if (!transfer->done && transfer->timeout != 0 && GetCurrentTimestamp() >= transfer->timeout)
-		fail(transfer,
-			 reached(transfer, CURLINFO_PRETRANSFER_TIME_T) ? CS_FAILURE_TIMEOUT
-															: CS_FAILURE_CONNECT_TIMEOUT,
-			 "");
+		fail(transfer, transfer->requested ? CS_FAILURE_TIMEOUT : CS_FAILURE_CONNECT_TIMEOUT, "");
 }
 
 static TimestampTz
@@ -496,77 +478,4 @@ fail(CsTransfer *transfer, CsFailureKind kind, const char *text)
 	strlcpy(failure->text, text, sizeof(failure->text));
 	strlcpy(failure->address, transfer->refused, sizeof(failure->address));
 	failure->address_kind = transfer->refused_kind;
-}
-
-static CsFailureKind
-failure_kind(CsTransfer *transfer, CURLcode code)
-{
-	switch (code)
-	{
-		case CURLE_COULDNT_RESOLVE_HOST:
-		case CURLE_COULDNT_RESOLVE_PROXY:
-			return CS_FAILURE_RESOLVE;
-		case CURLE_COULDNT_CONNECT:
-			if (transfer->refused[0] != '\0' && transfer->sockets == 0)
-				return CS_FAILURE_REFUSED;
-			return transfer->no_fd ? CS_FAILURE_NO_FD : CS_FAILURE_CONNECT;
-		case CURLE_OPERATION_TIMEDOUT:
-			return transfer->requested ? CS_FAILURE_TIMEOUT : CS_FAILURE_CONNECT_TIMEOUT;
-		case CURLE_PEER_FAILED_VERIFICATION:
-		case CURLE_SSL_ISSUER_ERROR:
-			return CS_FAILURE_CERTIFICATE;
-		case CURLE_SSL_CACERT_BADFILE:
-			return CS_FAILURE_CA_FILE;
-		case CURLE_SSL_CONNECT_ERROR:
-		case CURLE_SSL_CERTPROBLEM:
-		case CURLE_SSL_CIPHER:
-		case CURLE_SSL_ENGINE_NOTFOUND:
-		case CURLE_SSL_ENGINE_SETFAILED:
-		case CURLE_SSL_ENGINE_INITFAILED:
-		case CURLE_SSL_CRL_BADFILE:
-		case CURLE_SSL_INVALIDCERTSTATUS:
-			return CS_FAILURE_TLS;
-		case CURLE_SEND_ERROR:
-		case CURLE_RECV_ERROR:
-		case CURLE_PARTIAL_FILE:
-		case CURLE_GOT_NOTHING:
-		case CURLE_HTTP2:
-		case CURLE_HTTP2_STREAM:
-		case CURLE_SSL_SHUTDOWN_FAILED:
-			return CS_FAILURE_LOST;
-		case CURLE_UNSUPPORTED_PROTOCOL:
-		case CURLE_WEIRD_SERVER_REPLY:
-		case CURLE_BAD_CONTENT_ENCODING:
-			return CS_FAILURE_NOT_HTTP;
-		case CURLE_WRITE_ERROR:
-			return transfer->head.overflow ? CS_FAILURE_HEAD_TOO_LARGE : CS_FAILURE_OTHER;
-		case CURLE_OUT_OF_MEMORY:
-			return CS_FAILURE_NO_MEMORY;
-		default:
-			return CS_FAILURE_OTHER;
-	}
-}
-
-/* Has libcurl put a time to this stage of the present transfer? */
-static bool
-reached(const CsTransfer *transfer, CURLINFO info)
-{
-	curl_off_t us = 0;
-
-	return curl_easy_getinfo(transfer->easy, info, &us) == CURLE_OK && us > 0;
-}
-
-/* Does anything say that a body that ended without an error has ended where it should? */
-static bool
-is_end_proven(const CsTransfer *transfer)
-{
-	const CsHttpHead *head = &transfer->head;
-	curl_off_t length = -1;
-	long version = 0;
-
-	(void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-	(void) curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version);
-	return transfer->no_body || head->status == 204 || head->status == 304 || length >= 0 ||
-		   version >= CURL_HTTP_VERSION_2_0 ||
-		   cs_head_lists(head, "Transfer-Encoding", "chunked") || transfer->tls_closed;
 }

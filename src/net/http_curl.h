@@ -53,4 +53,13 @@ extern void cs_transfer_set_options(CsTransfer *transfer, const CsTransferReques
 /* Throws unless libcurl took an option. */
 extern void cs_curl_check(CURLcode code);
 
+/* Has libcurl put a time to this stage of the present transfer? */
+extern bool cs_transfer_reached(const CsTransfer *transfer, CURLINFO info);
+
+/* Why libcurl gave up with that code. */
+extern CsFailureKind cs_transfer_failure_kind(CsTransfer *transfer, CURLcode code);
+
+/* Does anything say that a body that ended without an error has ended where it should? */
+extern bool cs_transfer_end_is_proven(const CsTransfer *transfer);
+
 #endif /* CS_HTTP_CURL_H */

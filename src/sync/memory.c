@@ -279,13 +279,21 @@ take_hashes(CsStage *keys, const char *sql, CsFingerprint *print,
 	cs_user_restore(&saved);
 }
 
-/* The table may never have been analyzed, so the planner can't know how many rows it has. */
+/*
+ * The table may never have been analyzed, so the planner can't know how many rows a mirror has in it: a
+ * few keys go through the index, and many are hashed.
+ */
 static void
 prefer_lookups(const CsStage *keys)
 {
+	static const char *const others[] = { "enable_hashjoin", "enable_bitmapscan", "enable_seqscan",
+										  "enable_material", "enable_memoize" };
+
 	cs_user_set("enable_mergejoin", "off");
-	if (keys->count <= MAX_LOOKUPS)
-		cs_user_set("enable_hashjoin", "off");
+	if (keys->count > MAX_LOOKUPS)
+		return;
+	for (int i = 0; i < (int) lengthof(others); i++)
+		cs_user_set(others[i], "off");
 }
 
 static bool

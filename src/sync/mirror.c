@@ -132,7 +132,9 @@ cs_run_update_memory(CsRun *run)
 		cs_memory_add(run, run->written, mirror->counted && mirror->after.tracked.count == 0,
 					  &mirror->after.tracked);
 	/* Fingerprints that are not known are of no types: the next run reads the memory. */
-	if (memcmp(&mirror->before, &mirror->after, sizeof(CsMirrorState)) != 0)
+	if (mirror->before.all_seen != mirror->after.all_seen ||
+		!cs_fingerprint_equal(&mirror->before.tracked, &mirror->after.tracked) ||
+		!cs_fingerprint_equal(&mirror->before.seen, &mirror->after.seen))
 		cs_mirror_state_save(run->sync->sync_id, mirror->known ? mirror->key_types : "",
 							 &mirror->after);
 }
