@@ -490,7 +490,7 @@ sub test_timeouts
 	$timed->('/stall-body', qr/^08006\|the request to .* took longer than 1 s\|.*"timeout"/, 0.9, 1.6, 'the whole request', timeout => 1);
 	$timed->('/', qr/^08001\|connecting to "localhost" took longer than 1 s\|.*TLS.*connect_timeout/, 0.9, 1.6, 'a mute TLS server', origin => "https://localhost:$port{mute}", connect_timeout => 1);
 	$timed->('/stall-error', qr/^HV000\|.*500\|The answer begins: broken because/, 4.5, 6, 'the body of an error that stalls');
-	$timed->('/big?8', qr/^OK/, 0.5, 6, 'a slow reader is no stall', stall_timeout => 1, slow_ms => 150, md5 => JSON::PP::false);
+	$timed->('/big?32', qr/^OK/, 1, 15, 'a slow reader is no stall', stall_timeout => 1, slow_ms => 150, md5 => JSON::PP::false);
 	return;
 }
 

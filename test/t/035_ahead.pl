@@ -46,8 +46,8 @@ $node->safe_psql('postgres', q{
 });
 create_server($node, 'src', $http);
 $http->put('seven', '[' . join(', ', map { qq({"id": $_, "name": "n$_"}) } 1 .. 7) . ']');
-# Two pages of 3 MB each.
-$http->put('large', '[' . join(', ', map { qq({"id": $_, "name": ") . 'x' x 270 . '"}' } 1 .. 20000) . ']');
+# Two pages of 6 MB each: more than is received ahead of the reader.
+$http->put('large', '[' . join(', ', map { qq({"id": $_, "name": ") . 'x' x 570 . '"}' } 1 .. 20000) . ']');
 
 test_is_ahead();
 test_time();
@@ -240,10 +240,10 @@ sub test_slow_reader
 # Each body counts for itself.
 sub test_size
 {
-	create_server($node, 'capped', $http, max_response_size => '4MB');
+	create_server($node, 'capped', $http, max_response_size => '7MB');
 	my $run = run_sync($node, new_sync('pages/link?set=large&size=10000', $paging{link}, server => 'capped'));
 	is("$run->{status} $run->{records_created}", 'completed 20000', 'size: two bodies below the limit');
-	create_server($node, 'capped_low', $http, max_response_size => '2MB');
+	create_server($node, 'capped_low', $http, max_response_size => '5MB');
 	$run = run_sync($node, new_sync('pages/link?set=large&size=10000', $paging{link}, server => 'capped_low'));
 	is($run->{error_code}, '54000', 'size: one above');
 	return;
