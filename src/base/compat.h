@@ -139,4 +139,13 @@
 #define CS_EXECUTOR_RUN_ARGUMENTS direction, count, once
 #endif
 
+/* Enters a new row into the indexes of its table.  16 asks whether only summarizing ones are meant. */
+#if PG_VERSION_NUM >= 160000
+#define cs_insert_index_tuples(target, slot, estate)                                               \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
+#else
+#define cs_insert_index_tuples(target, slot, estate)                                               \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
+#endif
+
 #endif /* CS_COMPAT_H */

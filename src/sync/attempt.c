@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "sync/bulk.h"
 #include "sync/change.h"
 #include "sync/sqlgen.h"
 
@@ -105,6 +106,8 @@ execute(CsChange *change, bool returning)
 		return cs_run_store_prepared(change->few_returning, change->returned);
 	if (few)
 		return cs_prepared_execute(change->few, NULL);
+	if (cs_bulk_is_possible(change))
+		return cs_bulk_insert(change, returning);
 	if (returning)
 		return cs_run_store(change->sql_returning, change->returned);
 	return cs_run_execute(change->sql, NULL);

@@ -20,6 +20,7 @@
 
 #include "base/compat.h"
 #include "sync/change.h"
+#include "sync/privileges.h"
 #include "sync/sqlgen.h"
 
 /* So many rows at most does a part have, and so many bytes. */
@@ -85,6 +86,9 @@ cs_change_apply(CsChange *change, CsStage *set)
 	error = cs_change_attempt(change);
 	cs_stage_unregister(set);
 	/* With on_error = fail too: the row to blame is named, and its values stay out of the message. */
+	if (error && error->code == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		cs_privileges_check(change->run->mappings, change->run->sync->behavior,
+							change->run->apply_as);
 	if (error)
 		work_around(change, set, error);
 	cs_change_end_results(change);

@@ -67,6 +67,12 @@ cs_mapping_settle(CsMappingSet *set, const CsSync *sync, const bool *seen)
 }
 
 bool
+cs_mapping_has_column(const CsMappingSet *set, const CsDestColumn *column)
+{
+	return find_mapping(set, (int) (column - set->destination->columns)) != NULL;
+}
+
+bool
 cs_mapping_is_compared(const CsMapping *mapping)
 {
 	return !mapping->is_key || !mapping->dest->exact;

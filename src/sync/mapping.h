@@ -55,6 +55,9 @@ extern CsMappingSet *cs_mapping_load(const CsSync *sync, const CsDestination *de
  * that keys and NOT NULL columns are there; throws 42703 for an asked-for column that no record had. */
 extern void cs_mapping_settle(CsMappingSet *set, const CsSync *sync, const bool *seen);
 
+/* Is the column written? */
+extern bool cs_mapping_has_column(const CsMappingSet *set, const CsDestColumn *column);
+
 /* Can a matched row differ in it?  A key column only where equal values may have different images. */
 extern bool cs_mapping_is_compared(const CsMapping *mapping);
 
