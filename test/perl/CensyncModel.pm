@@ -639,13 +639,17 @@ ANALYZE plan;
 SQL
 }
 
-# Applies what can be, until nothing more can: a unique value may have to be given up by another row first.
+# Applies what can be, until nothing more can: a unique value may have to be given up by another row first,
+# or two rows or more exchange theirs, where a NULL may stand in for a moment.
 sub apply_sql
 {
 	my ($case) = @_;
 	my @all = (@{ $case->{key} }, @{ $case->{values} });
 	my ($unique) = grep { $_->{unique} } @all;
-	my $free = $unique ? 'NOT EXISTS (SELECT FROM expected e WHERE e.u = p.u AND e.row_id <> p.row_id)' : 'true';
+	my $holder = 'SELECT FROM expected e WHERE e.u = p.u AND e.row_id <> p.row_id';
+	my $free = $unique ? "NOT EXISTS ($holder)" : 'true';
+	my $exchanges = $unique && !$unique->{notnull} && !$unique->{skip} && !$unique->{empty} ? 'true' : 'false';
+	my $among = $unique ? "NOT EXISTS ($holder AND e.row_id NOT IN (SELECT row_id FROM plan WHERE rn = ANY (ring)))" : 'true';
 	my $set = join ', ', map { "$_->{name} = p.$_->{name}" } @all;
 	my $names = names(@all);
 	return <<SQL;
@@ -653,13 +657,25 @@ DELETE FROM expected WHERE row_id IN (SELECT row_id FROM vanished WHERE NOT refe
 DO \$\$
 DECLARE
 	free int[];
+	ring int[];
 BEGIN
 	LOOP
-		free := ARRAY(SELECT rn FROM plan p WHERE op IN ('insert', 'update') AND NOT refused AND NOT frozen AND NOT done AND $free);
-		EXIT WHEN free = '{}';
-		UPDATE expected e SET $set FROM plan p JOIN unnest(free) f ON f = p.rn WHERE e.row_id = p.row_id AND p.op = 'update';
-		INSERT INTO expected (row_id, $names, note) SELECT row_id, $names, 'default' FROM plan p JOIN unnest(free) f ON f = p.rn WHERE op = 'insert';
-		UPDATE plan p SET done = true FROM unnest(free) f WHERE f = p.rn;
+		LOOP
+			free := ARRAY(SELECT rn FROM plan p WHERE op IN ('insert', 'update') AND NOT refused AND NOT frozen AND NOT done AND $free);
+			EXIT WHEN free = '{}';
+			UPDATE expected e SET $set FROM plan p JOIN unnest(free) f ON f = p.rn WHERE e.row_id = p.row_id AND p.op = 'update';
+			INSERT INTO expected (row_id, $names, note) SELECT row_id, $names, 'default' FROM plan p JOIN unnest(free) f ON f = p.rn WHERE op = 'insert';
+			UPDATE plan p SET done = true FROM unnest(free) f WHERE f = p.rn;
+		END LOOP;
+		ring := ARRAY(SELECT rn FROM plan WHERE $exchanges AND op = 'update' AND NOT refused AND NOT frozen AND NOT done);
+		LOOP
+			free := ARRAY(SELECT rn FROM plan p WHERE rn = ANY (ring) AND $among);
+			EXIT WHEN cardinality(free) = cardinality(ring);
+			ring := free;
+		END LOOP;
+		EXIT WHEN ring = '{}';
+		UPDATE expected e SET $set FROM plan p JOIN unnest(ring) f ON f = p.rn WHERE e.row_id = p.row_id;
+		UPDATE plan p SET done = true FROM unnest(ring) f WHERE f = p.rn;
 	END LOOP;
 END \$\$;
 INSERT INTO refused SELECT rn, 'rejected', false FROM plan WHERE op IN ('insert', 'update') AND NOT frozen AND NOT done;

@@ -61,14 +61,14 @@ my $xid   = 'transactionid ExclusiveLock';
 my $extension = 'object pg_extension AccessShareLock';
 my $table = 'relation t RowExclusiveLock';
 my $turn  = 'advisory turn ExclusiveLock';
-my $own_memory = 'relation censync.mirror_memory AccessShareLock';
+my @own_memory = map { "relation censync.mirror_$_ AccessShareLock" } qw(memory state);
 my %of_call    = (
 	'reading'               => [$run],
 	'waiting for the table' => [ $run, $extension, 'WAITS relation t RowExclusiveLock' ],
 	'waiting for its turn'  => [ $run, $extension, $table, 'WAITS advisory turn ExclusiveLock' ],
-	'waiting for a row' => [ $run, $extension, $table, 'relation t AccessShareLock', $turn, $own_memory, $xid,
+	'waiting for a row' => [ $run, $extension, $table, 'relation t AccessShareLock', $turn, @own_memory, $xid,
 		'tuple t ExclusiveLock', 'WAITS transactionid ShareLock' ],
-	'writing' => [ $run, $extension, $table, 'relation t AccessShareLock', $turn, $own_memory, $xid,
+	'writing' => [ $run, $extension, $table, 'relation t AccessShareLock', $turn, @own_memory, $xid,
 		'WAITS advisory 2 ShareLock' ]);
 
 # What others do, each in a transaction that is undone, and whether the run keeps them waiting.
@@ -236,7 +236,7 @@ sub restore
 	sql("DROP INDEX $_") foreach split /\n/, sql(q{SELECT indexrelid::regclass FROM pg_index
 		WHERE indrelid = 't'::regclass AND indexrelid <> 't_pkey'::regclass});
 	sql(q{TRUNCATE t; INSERT INTO t VALUES (1, 'old'), (2, 'old'), (3, 'new'), (9, 'old');
-		DELETE FROM censync.mirror_memory});
+		DELETE FROM censync.mirror_memory; DELETE FROM censync.mirror_state});
 	return;
 }
 
