@@ -163,7 +163,7 @@ SELECT c.oid::regclass, count(*) FROM pg_get_wal_records_info(:'start', :'stop')
    AND strpos(w.block_ref, format('/%s fork', c.relfilenode)) > 0 GROUP BY 1;
 -- (The same question does find the run's log, so it would find the table.)
 SELECT DISTINCT c.oid::regclass FROM pg_get_wal_records_info(:'start', :'stop') w, pg_class c
- WHERE c.relnamespace = 'censync'::regnamespace AND c.relkind = 'r' AND strpos(w.block_ref, format('/%s fork', c.relfilenode)) > 0 ORDER BY 1;
+ WHERE c.relnamespace = 'censync'::regnamespace AND c.relkind = 'r' AND w.record_type NOT LIKE 'PRUNE%' AND strpos(w.block_ref, format('/%s fork', c.relfilenode)) > 0 ORDER BY 1;
 SELECT count(censync_drop_sync(name)) AS dropped FROM censync.syncs;
 DROP TABLE dest, source, delta, want, model_memory;
 

@@ -174,6 +174,8 @@ sub model_case
 	$case{partitioned} = chance(0.15);
 	$case{trigger} = chance(0.2);
 	$case{work_mem} = chance(0.4) ? '64kB' : '4MB';
+	# With so little, rows that do not line up are soon too many for a walk: then they are joined.
+	$case{maintenance_work_mem} = chance(0.4) ? '1MB' : '64MB';
 	choose_key(\%case);
 	choose_values(\%case);
 	$case{label} = sprintf '%s of %d rows by %s, key %s (%s)%s%s', $case{behavior}, $case{rows}, $case{source},
@@ -347,6 +349,7 @@ $settings[0]
 SET jit = off;
 SET lc_monetary = 'C';
 SET work_mem = '$case->{work_mem}';
+SET maintenance_work_mem = '$case->{maintenance_work_mem}';
 SELECT censync_drop_sync(name) FROM censync.syncs \\g /dev/null
 DROP SCHEMA IF EXISTS m CASCADE;
 CREATE SCHEMA m;
