@@ -73,8 +73,7 @@ CREATE TABLE rows AS SELECT n AS id, 'v' || n AS v, CASE WHEN n % 500 = 0 THEN r
 SELECT censync_create_sync('plain', 'plain', 'upsert', query => 'SELECT * FROM rows') > 0 AS ok;
 SELECT pg_current_wal_insert_lsn() AS start \gset
 SELECT * FROM run('plain');
-SELECT pg_current_wal_insert_lsn() AS stop \gset
-CHECKPOINT;
+SELECT pg_current_wal_flush_lsn() AS stop \gset
 CREATE FUNCTION inserted_by(start pg_lsn, stop pg_lsn, tab regclass) RETURNS SETOF text LANGUAGE sql AS $$
     SELECT DISTINCT split_part(record_type, '+', 1) FROM pg_get_wal_records_info(start, stop) w
      WHERE record_type LIKE '%INSERT%' AND resource_manager LIKE 'Heap%'
@@ -121,8 +120,7 @@ SELECT pg_current_wal_insert_lsn() AS start \gset
 SELECT sync, status, records_created, records_rejected
   FROM unnest('{with_trigger,with_fk,with_policy,with_default,with_generated,with_deferrable,with_exclusion,a_partition}'::text[]) t,
        censync_run(t) ORDER BY sync;
-SELECT pg_current_wal_insert_lsn() AS stop \gset
-CHECKPOINT;
+SELECT pg_current_wal_flush_lsn() AS stop \gset
 SELECT t, way FROM unnest('{with_trigger,with_fk,with_policy,with_default,with_generated,with_deferrable,with_exclusion,a_partition}'::text[]) t,
        inserted_by(:'start', :'stop', t::regclass) way ORDER BY t;
 SELECT (SELECT v FROM with_trigger WHERE id = 5) AS trigger, (SELECT w FROM with_default WHERE id = 5) AS "default",

@@ -21,7 +21,8 @@ static CsStage *exchangeable_rows(CsChange *change, CsStage *rows);
 static CsStage *only(CsStage *rows, const CsNumberSet *numbers);
 static List *columns_to_vacate(const CsMappingSet *set, const CsUniqueKey **fixed);
 static int column_to_vacate(const CsMappingSet *set, const CsUniqueKey *key);
-static void vacate_and_update(CsChange *change, CsStage *rows, List *columns);
+static CsError *vacate_and_update(CsChange *change, CsStage *rows, List *columns);
+static CsStage *without_suspects(CsChange *change, CsStage *rows, CsError *error);
 static void leave_out(CsChange *change, CsStage *rows);
 static void explain(CsChange *change, CsStage *rows, const CsUniqueKey *fixed);
 static CsNumberSet *numbers_of(CsStage *rows);
@@ -32,15 +33,18 @@ cs_change_exchange(CsChange *change)
 {
 	const CsUniqueKey *fixed = NULL;
 	CsStage *rows;
+	CsStage *others;
+	CsError *error;
 	List *columns;
 	int64 before = change->applied;
 
 	if (change->refused == NIL)
 		return;
-	rows = exchangeable_rows(change, conflicting_rows(change));
 	columns = columns_to_vacate(change->run->mappings, &fixed);
-	if (rows->count > 1 && columns)
-		vacate_and_update(change, rows, columns);
+	rows = exchangeable_rows(change, conflicting_rows(change));
+	while (rows->count > 1 && columns && (error = vacate_and_update(change, rows, columns)) &&
+		   (others = without_suspects(change, rows, error)) != NULL)
+		rows = exchangeable_rows(change, others);
 	if (change->applied > before)
 		leave_out(change, rows);
 	else if (rows->count > 1 && fixed)
@@ -143,18 +147,40 @@ column_to_vacate(const CsMappingSet *set, const CsUniqueKey *key)
 	return -1;
 }
 
-static void
+static CsError *
 vacate_and_update(CsChange *change, CsStage *rows, List *columns)
 {
+	CsError *error;
+
 	change->prelude = cs_sql_vacate(change->run->mappings, columns);
 	change->in_parts = true;
 	change->part = rows;
 	cs_stage_register(rows);
-	(void) cs_change_attempt(change);
+	error = cs_change_attempt(change);
 	cs_stage_unregister(rows);
 	cs_change_end_results(change);
 	change->in_parts = false;
 	change->prelude = NULL;
+	return error;
+}
+
+/* One row that is bad in another way, too, holds up all.  Ends rows, unless there is none to suspect: that
+ * values conflict is nothing new. */
+static CsStage *
+without_suspects(CsChange *change, CsStage *rows, CsError *error)
+{
+	CsStage *suspects;
+	CsStage *others;
+
+	if (error->code == ERRCODE_UNIQUE_VIOLATION)
+		return NULL;
+	suspects = cs_stage_create_like(rows);
+	change->searched = 0;
+	others = cs_change_set_apart(change, rows, error, suspects);
+	cs_stage_end(suspects);
+	if (others)
+		cs_stage_end(rows);
+	return others;
 }
 
 static void

@@ -76,9 +76,9 @@ cs_sql_diff(const CsMappingSet *set, CsBehavior behavior, bool with_extras)
 	cs_sql_append_table(&sql, set);
 	appendStringInfoString(&sql, " d ON ");
 	cs_sql_append_key_match(&sql, set, "s");
-	appendStringInfoString(&sql, " WHERE ");
+	appendStringInfoString(&sql, with_extras ? " WHERE (s.rn IS NOT NULL AND " : " WHERE ");
 	append_column(&sql, "d", &set->items[0]);
-	appendStringInfoString(&sql, " IS NOT DISTINCT FROM NULL");
+	appendStringInfo(&sql, " IS NOT DISTINCT FROM NULL%s", with_extras ? ")" : "");
 	if (with_extras)
 	{
 		appendStringInfoString(&sql, " OR (s.rn IS NULL AND ");

@@ -178,6 +178,8 @@ sub model_case
 	$case{maintenance_work_mem} = chance(0.4) ? '1MB' : '64MB';
 	choose_key(\%case);
 	choose_values(\%case);
+	# A line of CSV with nothing but a NULL is blank, and skipped.
+	$case{source} = 'ndjson' if $case{source} eq 'csv' && @{ $case{key} } + @{ $case{values} } == 1;
 	$case{label} = sprintf '%s of %d rows by %s, key %s (%s)%s%s', $case{behavior}, $case{rows}, $case{source},
 	  join(', ', map { $_->{type} } @{ $case{key} }), $case{key_kind}, $case{partitioned} ? ', partitioned' : '',
 	  $case{whole_table} ? ', whole table' : '';
