@@ -117,6 +117,13 @@
 #define cs_not_null_is_valid(desc, attnum) true
 #endif
 
+/* Since 18 a constraint can be there without being asked.  (Of a row of pg_constraint.) */
+#if PG_VERSION_NUM >= 180000
+#define cs_constraint_is_enforced(form) ((form)->conenforced)
+#else
+#define cs_constraint_is_enforced(form) true
+#endif
+
 /* Reads exactly so many bytes of a BufFile, or throws. */
 #if PG_VERSION_NUM >= 160000
 #define cs_buffile_read(file, data, size) BufFileReadExact(file, data, size)

@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/compat.h"
 #include "catalog/constraint.h"
 #include "catalog/destination_internal.h"
 
@@ -68,6 +69,8 @@ load_constraint(CsConstraints *constraints, const CsDestination *destination, Re
 	bool isnull;
 	Datum expression;
 
+	if (!cs_constraint_is_enforced(form))
+		return;
 	if (form->contype == CONSTRAINT_CHECK)
 	{
 		expression = heap_getattr(tuple, Anum_pg_constraint_conbin, desc, &isnull);
