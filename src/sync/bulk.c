@@ -58,7 +58,9 @@ cs_bulk_is_possible(const CsChange *change)
 	Relation relation;
 	bool possible;
 
-	if (change->kind != CS_CHANGE_INSERT || change->in_parts || change->part->count < MIN_ROWS ||
+	/* In a part, it must be known how far the statement came. */
+	if (change->kind != CS_CHANGE_INSERT || change->part->count < MIN_ROWS ||
+		(change->window && change->part == &change->window->stage) ||
 		change->run->options->log_changes)
 		return false;
 	for (int i = 0; i < set->count; i++)
