@@ -162,18 +162,36 @@ SQL
 }
 
 # An input function that knows no SQLSTATE for text that it can't read: the record is bad, not the run.
+# (That of hstore has known one since PostgreSQL 16.)
 sub test_internal_errors
 {
 	$http->put('pairs', qq({"id": 1, "v": "a"}\n{"id": 2, "v": "a=>1"}\n), 'application/x-ndjson');
 	create_server($node, 'data', $http, path => '/data/');
-	is( $node->safe_psql('postgres', <<'SQL'), "completed|1|1\n1|XX000|v\ncompleted|1|1\n1|XX000|v", 'internal errors of input functions');
-CREATE TABLE pairs (id int PRIMARY KEY, v hstore);
-SELECT censync_create_sync('pairs', 'pairs', 'upsert', server => 'data', object => 'pairs') \g /dev/null
-SELECT status, records_created, records_invalid FROM censync_run('pairs');
+	$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION has_arrow(v text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF v !~ '=>' THEN RAISE 'no arrow' USING ERRCODE = 'internal_error'; END IF;
+  RETURN true;
+END $$;
+CREATE DOMAIN arrow AS text CHECK (types.has_arrow(value));
+SQL
+	test_bad_input('hstore', $node->pg_version < 16 ? 'XX000' : '42601');
+	test_bad_input('arrow', 'XX000');
+	return;
+}
+
+sub test_bad_input
+{
+	my ($type, $code) = @_;
+
+	is( $node->safe_psql('postgres', <<"SQL"), "completed|1|1\n1|$code|v\ncompleted|1|1\n1|$code|v", "errors of the input function of $type");
+CREATE TABLE pairs_$type (id int PRIMARY KEY, v $type);
+SELECT censync_create_sync('$type', 'pairs_$type', 'upsert', server => 'data', object => 'pairs') \\g /dev/null
+SELECT status, records_created, records_invalid FROM censync_run('$type');
 SELECT record_number, reason_code, column_name FROM censync.records WHERE run_id = (SELECT max(run_id) FROM censync.runs);
-TRUNCATE pairs;
-SELECT censync_alter_sync('pairs', mappings => '{"id": {"expression": "id::int"}, "v": {"expression": "v::hstore"}}') \g /dev/null
-SELECT status, records_created, records_invalid FROM censync_run('pairs');
+TRUNCATE pairs_$type;
+SELECT censync_alter_sync('$type', mappings => '{"id": {"expression": "id::int"}, "v": {"expression": "v::$type"}}') \\g /dev/null
+SELECT status, records_created, records_invalid FROM censync_run('$type');
 SELECT record_number, reason_code, column_name FROM censync.records WHERE run_id = (SELECT max(run_id) FROM censync.runs);
 SQL
 	return;
