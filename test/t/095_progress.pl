@@ -24,7 +24,8 @@ max_worker_processes = 3
 max_wal_senders = 0
 wal_level = minimal
 END
-# Ten sessions, the launcher and the worker of autovacuum, three other workers; since 17 one that synchronizes slots of replication.
+# Ten sessions, the launcher and the worker of autovacuum, three other workers; since 17 a process that
+# synchronizes slots of replication.
 my $slots = $node->pg_version < 17 ? 15 : 16;
 if ($node->pg_version >= 18)
 {
