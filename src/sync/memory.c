@@ -20,16 +20,19 @@
 #include "catalog/spi.h"
 #include "sync/memory.h"
 
-/* A tracked key (m) and one of a stage (k), by the index of the table. */
+/*
+ * A tracked key (m) and one of a stage (k), by the index of the table.  Only to be used in a subquery that
+ * the planner can't turn into a join: the table may never have been analyzed, and a join the wrong way
+ * round compares every key with every other.
+ */
 #define SAME_KEY                                                                                   \
 	"m.sync_id = " INT64_FORMAT " AND pg_catalog.hash_array_extended(m.key, 0) = "                 \
 	"pg_catalog.hash_array_extended(k.key, 0) AND m.key = k.key"
 
+#define IS_REMEMBERED "(SELECT true FROM censync.mirror_memory m WHERE " SAME_KEY " LIMIT 1)"
+
 /* Columns of a tracked stage before those of the key: its text and its hash. */
 #define TRACKED_KEY 2
-
-/* So many keys at most are looked up by index; more are joined. */
-#define MAX_LOOKUPS 50000
 
 /* Takes the hashes that a statement returns. */
 typedef struct HashReceiver
@@ -48,7 +51,7 @@ static Datum key_to_text_array(const CsMappingSet *set, FmgrInfo *output, const 
 static uint64 hash_of(const CsRun *run, const Datum *values);
 static void take_hashes(CsStage *keys, const char *sql, CsFingerprint *print,
 						void (*take)(CsFingerprint *print, uint64 hash));
-static void prefer_lookups(const CsStage *keys);
+static void prefer_lookups(void);
 static bool receive_hash(TupleTableSlot *slot, DestReceiver *self);
 
 CsStage *
@@ -75,11 +78,9 @@ cs_memory_find(CsRun *run, CsStage *keys, const char *name)
 	CsUserContext saved;
 
 	cs_user_switch_to_catalog(&saved);
-	prefer_lookups(texts);
+	prefer_lookups();
 	cs_stage_register(texts);
-	cs_run_store(psprintf("SELECT k.* FROM keys k WHERE EXISTS (SELECT FROM "
-						  "censync.mirror_memory m WHERE " SAME_KEY ")",
-						  run->sync->sync_id),
+	cs_run_store(psprintf("SELECT k.* FROM keys k WHERE " IS_REMEMBERED, run->sync->sync_id),
 				 found);
 	cs_stage_unregister(texts);
 	cs_user_restore(&saved);
@@ -92,10 +93,7 @@ cs_memory_add(CsRun *run, CsStage *keys, bool is_empty, CsFingerprint *print)
 {
 	CsStage *texts = write_texts(run, keys, "keys");
 	const char *unknown =
-		is_empty
-			? ""
-			: psprintf(" WHERE NOT EXISTS (SELECT FROM censync.mirror_memory m WHERE " SAME_KEY ")",
-					   run->sync->sync_id);
+		is_empty ? "" : psprintf(" WHERE (" IS_REMEMBERED ") IS NULL", run->sync->sync_id);
 
 	take_hashes(texts,
 				psprintf("WITH fresh AS MATERIALIZED (SELECT %s k.key, k.hash FROM keys k%s), "
@@ -111,11 +109,13 @@ cs_memory_remove(CsRun *run, CsStage *keys, CsFingerprint *print)
 {
 	CsStage *named = cs_stage_borrow("keys", keys);
 
-	take_hashes(named,
-				psprintf("DELETE FROM censync.mirror_memory m USING keys k WHERE " SAME_KEY
-						 " RETURNING k.hash",
-						 run->sync->sync_id),
-				print, cs_fingerprint_subtract);
+	take_hashes(
+		named,
+		psprintf("DELETE FROM censync.mirror_memory d USING (SELECT k.hash, f.ctid FROM keys k, "
+				 "LATERAL (SELECT m.ctid FROM censync.mirror_memory m WHERE " SAME_KEY
+				 " OFFSET 0) f) x WHERE d.ctid = x.ctid RETURNING x.hash",
+				 run->sync->sync_id),
+		print, cs_fingerprint_subtract);
 }
 
 static CsStage *
@@ -272,26 +272,20 @@ take_hashes(CsStage *keys, const char *sql, CsFingerprint *print,
 
 	cs_receiver_init(&receiver.base, receive_hash);
 	cs_user_switch_to_catalog(&saved);
-	prefer_lookups(keys);
+	prefer_lookups();
 	cs_stage_register(keys);
 	cs_run_execute(sql, &receiver.base);
 	cs_stage_unregister(keys);
 	cs_user_restore(&saved);
 }
 
-/*
- * The table may never have been analyzed, so the planner can't know how many rows a mirror has in it: a
- * few keys go through the index, and many are hashed.
- */
+/* Key by key, through the index. */
 static void
-prefer_lookups(const CsStage *keys)
+prefer_lookups(void)
 {
-	static const char *const others[] = { "enable_hashjoin", "enable_bitmapscan", "enable_seqscan",
-										  "enable_material", "enable_memoize" };
+	static const char *const others[] = { "enable_hashjoin", "enable_mergejoin",
+										  "enable_bitmapscan", "enable_seqscan" };
 
-	cs_user_set("enable_mergejoin", "off");
-	if (keys->count > MAX_LOOKUPS)
-		return;
 	for (int i = 0; i < (int) lengthof(others); i++)
 		cs_user_set(others[i], "off");
 }
