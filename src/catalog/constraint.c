@@ -34,7 +34,6 @@ static void load_foreign_key(CsConstraints *constraints, const CsDestination *de
 							 HeapTuple tuple, TupleDesc desc);
 static int load_numbers(HeapTuple tuple, TupleDesc desc, int column, int16 **numbers);
 static bool may_read(Oid relid, const int16 *attnums, int n);
-static int position_of(const CsDestination *destination, AttrNumber attnum);
 static bool has_fixed_default(Relation relation, const CsDestColumn *column);
 
 CsConstraints *
@@ -94,7 +93,8 @@ load_check(CsConstraints *constraints, const CsDestination *destination, Relatio
 	pull_varattnos(node, 1, &attributes);
 	while ((member = bms_next_member(attributes, member)) >= 0)
 	{
-		int position = position_of(destination, member + FirstLowInvalidHeapAttributeNumber);
+		int position =
+			cs_destination_find_attribute(destination, member + FirstLowInvalidHeapAttributeNumber);
 
 		if (position < 0)
 			return;
@@ -129,11 +129,11 @@ load_foreign_key(CsConstraints *constraints, const CsDestination *destination, H
 	key->self_columns = is_self ? palloc(sizeof(int) * key->ncolumns) : NULL;
 	for (int i = 0; i < key->ncolumns; i++)
 	{
-		key->columns[i] = position_of(destination, ours[i]);
+		key->columns[i] = cs_destination_find_attribute(destination, ours[i]);
 		key->parent_columns[i] =
 			pstrdup(quote_identifier(get_attname(form->confrelid, theirs[i], false)));
 		if (is_self)
-			key->self_columns[i] = position_of(destination, theirs[i]);
+			key->self_columns[i] = cs_destination_find_attribute(destination, theirs[i]);
 	}
 	key->parent =
 		psprintf("%s%s", get_rel_relkind(form->confrelid) == RELKIND_RELATION ? "ONLY " : "",
@@ -169,15 +169,6 @@ may_read(Oid relid, const int16 *attnums, int n)
 		if (pg_attribute_aclcheck(relid, attnums[i], user, ACL_SELECT) != ACLCHECK_OK)
 			return false;
 	return true;
-}
-
-static int
-position_of(const CsDestination *destination, AttrNumber attnum)
-{
-	for (int i = 0; i < destination->ncolumns; i++)
-		if (destination->columns[i].attnum == attnum)
-			return i;
-	return -1;
 }
 
 static bool

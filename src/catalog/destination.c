@@ -122,6 +122,15 @@ cs_destination_find_column(const CsDestination *destination, const char *name)
 	return -1;
 }
 
+int
+cs_destination_find_attribute(const CsDestination *destination, AttrNumber attnum)
+{
+	for (int i = 0; i < destination->ncolumns; i++)
+		if (destination->columns[i].attnum == attnum)
+			return i;
+	return -1;
+}
+
 bool
 cs_destination_equal(const CsDestination *a, const CsDestination *b)
 {

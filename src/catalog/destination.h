@@ -72,6 +72,9 @@ extern CsUniqueKey *cs_destination_find_key(const CsDestination *destination, Li
 /* Position of a column, or -1. */
 extern int cs_destination_find_column(const CsDestination *destination, const char *name);
 
+/* The same by its number; -1 for system columns. */
+extern int cs_destination_find_attribute(const CsDestination *destination, AttrNumber attnum);
+
 /* Same name, owner, columns and usable keys: for the re-check under the final lock.  An index that
  * was rebuilt meanwhile (REINDEX CONCURRENTLY gives it a new OID) or renamed makes no difference. */
 extern bool cs_destination_equal(const CsDestination *a, const CsDestination *b);

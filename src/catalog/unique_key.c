@@ -33,7 +33,6 @@ static CsUniqueKey *load_key(Relation relation, Relation index, const CsDestinat
 static List *load_parts(Relation relation, Relation index, const CsDestination *destination,
 						CsUniqueKey *key);
 static Node *index_node(Relation index, AttrNumber field);
-static int position_of(const CsDestination *destination, AttrNumber attnum);
 static int only_column(const CsDestination *destination, Node *expression);
 static char *refuse_key(Relation relation, Relation index, const CsDestination *destination,
 						const CsUniqueKey *key, bool *rebuildable);
@@ -197,7 +196,7 @@ load_parts(Relation relation, Relation index, const CsDestination *destination, 
 		else
 		{
 			key->parts[i] = get_attname(destination->relid, attnum, false);
-			position = position_of(destination, attnum);
+			position = cs_destination_find_attribute(destination, attnum);
 		}
 		key->columns[i] = position;
 		if (position >= 0)
@@ -229,16 +228,6 @@ index_node(Relation index, AttrNumber field)
 	return isnull ? NULL : stringToNode(TextDatumGetCString(value));
 }
 
-/* Position of a column by its number; -1 for system columns. */
-static int
-position_of(const CsDestination *destination, AttrNumber attnum)
-{
-	for (int i = 0; i < destination->ncolumns; i++)
-		if (destination->columns[i].attnum == attnum)
-			return i;
-	return -1;
-}
-
 /* Position of the one column an expression is made of; -1 for none, several, or a whole row. */
 static int
 only_column(const CsDestination *destination, Node *expression)
@@ -249,7 +238,7 @@ only_column(const CsDestination *destination, Node *expression)
 	pull_varattnos(expression, 1, &attributes);
 	if (!bms_get_singleton_member(attributes, &member))
 		return -1;
-	return position_of(destination, member + FirstLowInvalidHeapAttributeNumber);
+	return cs_destination_find_attribute(destination, member + FirstLowInvalidHeapAttributeNumber);
 }
 
 /*

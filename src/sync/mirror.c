@@ -118,12 +118,12 @@ cs_run_note_written(CsRun *run, CsStage *keys)
 void
 cs_run_update_memory(CsRun *run)
 {
-	CsMirror *mirror = run->mirror;
+	CsMirror *mirror;
 
 	if (!cs_run_tracks(run))
 		return;
 	cs_progress_phase(run->progress, CS_PROGRESS_TRACKING, -1);
-	if (mirror == NULL)
+	if (run->mirror == NULL)
 		load_state(run);
 	mirror = run->mirror;
 	if (run->vanished && run->vanished->count > 0)
