@@ -4,7 +4,9 @@ EXTENSION = censync
 EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" censync.control)
 DATA_built = censync--$(EXTVERSION).sql
 
-SRCS = $(wildcard src/*.c src/*/*.c)
+# Client libraries beyond libpq and libcurl live in modules of their own, src/driver_<name>/ each.
+DRIVERS = mysql tds
+SRCS = $(filter-out $(wildcard src/driver_*/*.c),$(wildcard src/*.c src/*/*.c))
 OBJS = $(SRCS:.c=.o)
 
 PG_CPPFLAGS = -I$(CURDIR)/src
@@ -35,6 +37,33 @@ include $(PGXS)
 
 # Every object depends on every header: the tree is small, and a stale object is a bug hunt.
 $(OBJS): $(wildcard src/*/*.h)
+
+# A driver is built where its library's headers are: <name>_LIBS is empty where they are not.
+mysql_CFLAGS := $(shell mariadb_config --include 2>/dev/null)
+mysql_LIBS := $(if $(mysql_CFLAGS),$(shell mariadb_config --libs))
+tds_LIBS := $(if $(wildcard /usr/include/sybdb.h /usr/local/include/sybdb.h),-lsybdb)
+
+define driver_rules
+$(1)_OBJS := $$(patsubst %.c,%.o,$$(wildcard src/driver_$(1)/*.c))
+$$($(1)_OBJS): $$(wildcard src/*/*.h)
+$$($(1)_OBJS): PG_CPPFLAGS += $$($(1)_CFLAGS)
+censync_$(1)$$(DLSUFFIX): $$($(1)_OBJS)
+	$$(CC) $$(CFLAGS) $$^ $$(LDFLAGS) $$(LDFLAGS_SL) -shared -o $$@ $$($(1)_LIBS)
+ifneq (,$$(and $$($(1)_LIBS),$$($(1)_OBJS)))
+all: censync_$(1)$$(DLSUFFIX)
+install: install-driver-$(1)
+endif
+install-driver-$(1): censync_$(1)$$(DLSUFFIX)
+	$$(INSTALL_SHLIB) $$< '$$(DESTDIR)$$(pkglibdir)/'
+clean: clean-driver-$(1)
+clean-driver-$(1):
+	rm -f censync_$(1)$$(DLSUFFIX) $$($(1)_OBJS)
+uninstall: uninstall-driver-$(1)
+uninstall-driver-$(1):
+	rm -f '$$(DESTDIR)$$(pkglibdir)/censync_$(1)$$(DLSUFFIX)'
+.PHONY: $$(addsuffix -driver-$(1),install clean uninstall)
+endef
+$(foreach driver,$(DRIVERS),$(eval $(call driver_rules,$(driver))))
 
 censync--$(EXTVERSION).sql: $(wildcard sql/extension/*.sql)
 	cat $(sort $^) > $@

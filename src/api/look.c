@@ -65,6 +65,7 @@ censync_check(PG_FUNCTION_ARGS)
 {
 	CsReadSpec spec = { 0 };
 	CsCheck check = { NIL };
+	const CsSourceType *type;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ListCell *lc;
 
@@ -76,7 +77,8 @@ censync_check(PG_FUNCTION_ARGS)
 	spec.userid = GetUserId();
 	spec.object = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	cs_server_check_usage(spec.serverid, spec.userid);
-	cs_source_type_of_server(spec.serverid)->check(&spec, &check);
+	type = cs_source_type_of_server(spec.serverid);
+	type->check(type, &spec, &check);
 	foreach (lc, check.steps)
 	{
 		CsCheckStep *step = lfirst(lc);

@@ -67,6 +67,8 @@ typedef struct CsRecord
 	int rawlen;
 	int error_code;		 /* SQLSTATE (MAKE_SQLSTATE form), or 0: the record is fine */
 	char *error_message; /* why it can't be used, or NULL */
+	int error_column; /* readers of typed sources: the one column, from 1, whose value is to blame; the
+						  * others have theirs.  0: the record as a whole */
 } CsRecord;
 
 /* The columns asked for.  Owned by the caller, outlives the decoder. */

@@ -19,7 +19,7 @@
 #include "source/check.h"
 #include "source/headers.h"
 #include "source/http.h"
-#include "source/options.h"
+#include "source/option_table.h"
 #include "source/pages.h"
 #include "source/since.h"
 
@@ -61,9 +61,9 @@ typedef struct HttpReader
 	uint64 page_digest;
 } HttpReader;
 
-static CsReader *http_open(const CsReadSpec *spec);
+static CsReader *http_open(const CsSourceType *type, const CsReadSpec *spec);
 static const char *ask_for_newer(HttpReader *reader, const CsReadSpec *spec, const char *url);
-static void http_check(const CsReadSpec *spec, CsCheck *check);
+static void http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check);
 static CsReadStatus http_next_batch(CsReader *base, CsBatch *batch);
 static char *http_record_json(CsReader *base, const CsRecord *record);
 static void set_up_columns(HttpReader *reader, const CsReadSpec *spec);
@@ -80,10 +80,11 @@ static void end_page(HttpReader *reader);
 static CsFormat format_by_name(const char *name);
 static void report_steps(CsCheck *check, CsHttpStep failed, bool ok, bool tls, char *detail);
 
-const CsSourceType cs_source_http = { "http", http_open, http_check };
+const CsSourceType cs_source_http = { "http",	  CS_FOR_HTTP, false, http_open,
+									  http_check, NULL,		   NULL,  NULL };
 
 static CsReader *
-http_open(const CsReadSpec *spec)
+http_open(const CsSourceType *type, const CsReadSpec *spec)
 {
 	HttpReader *reader = palloc0(sizeof(HttpReader));
 	const char *url;
@@ -96,6 +97,7 @@ http_open(const CsReadSpec *spec)
 		AllocSetContextCreate(CurrentMemoryContext, "censync request", ALLOCSET_SMALL_SIZES);
 	reader->partial = spec->partial;
 	reader->options = cs_options_load(spec->serverid, spec->userid, spec->near);
+	cs_options_check_source(reader->options, type->bit);
 	if (spec->query)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a source of type \"http\" has no query language"),
@@ -145,7 +147,7 @@ ask_for_newer(HttpReader *reader, const CsReadSpec *spec, const char *url)
 
 /* Fetches the server's url itself: whatever it answers says how far we got. */
 static void
-http_check(const CsReadSpec *spec, CsCheck *check)
+http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -155,7 +157,7 @@ http_check(const CsReadSpec *spec, CsCheck *check)
 	bool tls;
 
 	one_batch.partial = true;
-	reader = (HttpReader *) http_open(&one_batch);
+	reader = (HttpReader *) http_open(type, &one_batch);
 	tls = pg_strncasecmp(cs_pager_url(reader->pager), "https:", 6) == 0;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);

@@ -17,94 +17,10 @@
 
 #include "base/compat.h"
 #include "net/auth.h"
-#include "net/url.h"
-#include "source/headers.h"
+#include "source/option_table.h"
 #include "source/options.h"
 
-typedef struct CsOption
-{
-	const char *name;
-	int levels;											/* CsOptionLevel bits */
-	bool privileged;									/* only a superuser may set it */
-	void (*check)(const char *name, const char *value); /* throws; NULL: any text */
-} CsOption;
-
-static void check_url(const char *name, const char *value);
-static void check_boolean(const char *name, const char *value);
-static void check_seconds(const char *name, const char *value);
-static void check_some_seconds(const char *name, const char *value);
-static void check_count(const char *name, const char *value);
-static void check_size(const char *name, const char *value);
-static void check_rate(const char *name, const char *value);
-static void check_format(const char *name, const char *value);
-static void check_delimiter(const char *name, const char *value);
-static void check_pagination(const char *name, const char *value);
-static void check_cursor_format(const char *name, const char *value);
-static void check_pointer(const char *name, const char *value);
-static void check_word(const char *name, const char *value);
-static void check_headers(const char *name, const char *value);
-static void check_end_of_body(const char *name, const char *value);
-static void check_client_auth(const char *name, const char *value);
-static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
-
-#define SERVER CS_LEVEL_SERVER
-#define USER CS_LEVEL_USER
-#define READ (CS_LEVEL_SERVER | CS_LEVEL_TABLE | CS_LEVEL_SYNC)
-#define CURSOR (CS_LEVEL_SERVER | CS_LEVEL_SYNC)
-
-/* Every option there is, by name within its group. */
-static const CsOption options[] = {
-	/* where, and how carefully */
-	{ "allow_http", SERVER, true, check_boolean },
-	{ "ca_file", SERVER, true, NULL },
-	{ "connect_timeout", SERVER, false, check_some_seconds },
-	{ "end_of_body", SERVER, false, check_end_of_body },
-	{ "max_response_size", SERVER, false, check_size },
-	{ "rate_limit", SERVER, false, check_rate },
-	{ "stall_timeout", SERVER, false, check_seconds },
-	{ "timeout", SERVER, false, check_seconds },
-	{ "url", SERVER, false, check_url },
-	/* what */
-	{ "object", CS_LEVEL_TABLE, false, NULL },
-	{ "source", CS_LEVEL_COLUMN, false, NULL },
-	/* in which form */
-	{ "delimiter", READ, false, check_delimiter },
-	{ "format", READ, false, check_format },
-	{ "headers", READ, false, check_headers },
-	{ "records", READ, false, check_pointer },
-	/* from where on */
-	{ "cursor_request_format", CURSOR, false, check_cursor_format },
-	{ "cursor_request_param", CURSOR, false, check_word },
-	/* in how many pieces */
-	{ "cursor_param", READ, false, check_word },
-	{ "cursor_path", READ, false, check_pointer },
-	{ "has_more_path", READ, false, check_pointer },
-	{ "limit_param", READ, false, check_word },
-	{ "next_url_path", READ, false, check_pointer },
-	{ "offset_param", READ, false, check_word },
-	{ "page_param", READ, false, check_word },
-	{ "page_size", READ, false, check_count },
-	{ "page_size_param", READ, false, check_word },
-	{ "page_start", READ, false, check_count },
-	{ "pagination", READ, false, check_pagination },
-	{ "total_pages_path", READ, false, check_pointer },
-	{ "total_path", READ, false, check_pointer },
-	/* as whom */
-	{ "api_key", USER, false, NULL },
-	{ "api_key_header", USER, false, check_word },
-	{ "api_key_parameter", USER, false, check_word },
-	{ "client_auth", USER, false, check_client_auth },
-	{ "client_id", USER, false, NULL },
-	{ "client_secret", USER, false, NULL },
-	{ "password", USER, false, NULL },
-	{ "scope", USER, false, NULL },
-	{ "token", USER, false, NULL },
-	{ "token_url", USER, false, check_url },
-	{ "user", USER, false, NULL },
-};
-
-static const CsOption *find_option(const char *name);
-static char *valid_names(CsOptionLevel level);
+static void refuse_option(const char *name, const char *valid) pg_attribute_noreturn();
 static const char *find_value(List *list, const char *name);
 
 void
@@ -115,17 +31,10 @@ cs_options_validate(List *given, CsOptionLevel level)
 	foreach (lc, given)
 	{
 		DefElem *def = (DefElem *) lfirst(lc);
-		const CsOption *option = find_option(def->defname);
+		const CsOption *option = cs_option_find(def->defname);
 
 		if (option == NULL || (option->levels & level) == 0)
-		{
-			char *names = valid_names(level);
-
-			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-							errmsg("invalid option \"%s\"", def->defname),
-							names[0] ? errhint("Valid options in this context are: %s.", names)
-									 : errhint("There are no valid options in this context.")));
-		}
+			refuse_option(def->defname, cs_option_names(level, CS_FOR_ALL));
 		if (option->privileged && !superuser())
 			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 							errmsg("only a superuser may set option \"%s\"", def->defname)));
@@ -162,7 +71,7 @@ cs_options_credentials(List *given)
 bool
 cs_option_is_of_sync(const char *name)
 {
-	const CsOption *option = find_option(name);
+	const CsOption *option = cs_option_find(name);
 
 	return option && (option->levels & CS_LEVEL_SYNC);
 }
@@ -181,6 +90,29 @@ cs_options_load(Oid serverid, Oid userid, List *near)
 							  ObjectIdGetDatum(serverid)))
 		set->user = GetUserMapping(userid, serverid)->options;
 	return set;
+}
+
+void
+cs_options_check_source(const CsOptionSet *set, int source)
+{
+	ListCell *lc;
+
+	foreach (lc, set->server)
+	{
+		const char *name = ((DefElem *) lfirst(lc))->defname;
+		const CsOption *option = cs_option_find(name);
+
+		if (option && (option->sources & source) == 0)
+			refuse_option(name, cs_option_names(CS_LEVEL_SERVER, source));
+	}
+	foreach (lc, set->user)
+	{
+		const char *name = ((DefElem *) lfirst(lc))->defname;
+		const CsOption *option = cs_option_find(name);
+
+		if (option && (option->sources & source) == 0)
+			refuse_option(name, cs_option_names(CS_LEVEL_USER, source));
+	}
 }
 
 const char *
@@ -256,25 +188,12 @@ cs_option_delimiter(const char *value)
 	return value[0] != '\0' && value[1] == '\0' ? value[0] : '\0';
 }
 
-static const CsOption *
-find_option(const char *name)
+static void
+refuse_option(const char *name, const char *valid)
 {
-	for (int i = 0; i < (int) lengthof(options); i++)
-		if (strcmp(options[i].name, name) == 0)
-			return &options[i];
-	return NULL;
-}
-
-static char *
-valid_names(CsOptionLevel level)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int i = 0; i < (int) lengthof(options); i++)
-		if (options[i].levels & level)
-			appendStringInfo(&names, "%s%s", names.len ? ", " : "", options[i].name);
-	return names.data;
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+					valid[0] ? errhint("Valid options in this context are: %s.", valid)
+							 : errhint("There are no valid options in this context.")));
 }
 
 static const char *
@@ -290,142 +209,4 @@ find_value(List *list, const char *name)
 			return defGetString(def);
 	}
 	return NULL;
-}
-
-static void
-check_url(const char *name, const char *value)
-{
-	CsUrl *url = cs_url_parse(value);
-
-	if (url->user_info)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"%s\" must not hold credentials", name),
-						errhint("Server options can be read by everybody. Credentials belong in a "
-								"user mapping.")));
-}
-
-static void
-check_boolean(const char *name, const char *value)
-{
-	bool ignored;
-
-	if (!parse_bool(value, &ignored))
-		bad_value(name, "true or false");
-}
-
-static void
-check_seconds(const char *name, const char *value)
-{
-	int seconds = cs_option_int(value);
-
-	if (seconds < 0 || seconds > 7 * 86400)
-		bad_value(name, "a number of seconds");
-}
-
-/* libcurl takes 0 for its own default of five minutes. */
-static void
-check_some_seconds(const char *name, const char *value)
-{
-	if (cs_option_int(value) == 0)
-		bad_value(name, "a number of seconds above 0");
-	check_seconds(name, value);
-}
-
-static void
-check_count(const char *name, const char *value)
-{
-	if (cs_option_int(value) < 0)
-		bad_value(name, "a number");
-}
-
-static void
-check_size(const char *name, const char *value)
-{
-	if (cs_option_bytes(value) <= 0)
-		bad_value(name, "a size such as '100 MB'");
-}
-
-static void
-check_rate(const char *name, const char *value)
-{
-	if (cs_option_rate(value) < 0)
-		bad_value(name, "a number of requests such as '10' or '10/s', '600/min', '1000/h'");
-}
-
-static void
-check_format(const char *name, const char *value)
-{
-	if (strcmp(value, "json") != 0 && strcmp(value, "ndjson") != 0 && strcmp(value, "csv") != 0)
-		bad_value(name, "json, ndjson or csv");
-}
-
-static void
-check_delimiter(const char *name, const char *value)
-{
-	char c = cs_option_delimiter(value);
-
-	if (c == '\0' || c == '"' || c == '\n' || c == '\r')
-		bad_value(name, "one character, or tab");
-}
-
-static void
-check_pagination(const char *name, const char *value)
-{
-	static const char *const kinds[] = { "none", "link", "cursor", "next_url", "page", "offset" };
-
-	for (int i = 0; i < (int) lengthof(kinds); i++)
-		if (strcmp(kinds[i], value) == 0)
-			return;
-	bad_value(name, "none, link, cursor, next_url, page or offset");
-}
-
-static void
-check_cursor_format(const char *name, const char *value)
-{
-	if (strcmp(value, "iso") != 0 && strcmp(value, "epoch") != 0 && strcmp(value, "epoch_ms") != 0)
-		bad_value(name, "iso, epoch or epoch_ms");
-}
-
-static void
-check_pointer(const char *name, const char *value)
-{
-	if (value[0] != '\0' && value[0] != '/')
-		bad_value(name,
-				  "a JSON Pointer (RFC 6901) such as '/data/items', or '' for the whole document");
-}
-
-static void
-check_word(const char *name, const char *value)
-{
-	if (value[0] == '\0' || strpbrk(value, " \t\r\n:") != NULL)
-		bad_value(name, "a name without spaces and colons");
-}
-
-static void
-check_headers(const char *name pg_attribute_unused(), const char *value)
-{
-	(void) cs_headers_parse(value);
-}
-
-static void
-check_end_of_body(const char *name, const char *value)
-{
-	if (strcmp(value, "proven") != 0 && strcmp(value, "close") != 0)
-		bad_value(name, "proven or close");
-}
-
-static void
-check_client_auth(const char *name, const char *value)
-{
-	if (strcmp(value, "basic") != 0 && strcmp(value, "body") != 0)
-		bad_value(name, "basic or body");
-}
-
-/* The value itself stays out of the message: it may be a secret that was put in the wrong place. */
-static void
-bad_value(const char *name, const char *expected)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for option \"%s\"", name), errhint("Expected: %s.", expected)));
 }

@@ -44,6 +44,10 @@ typedef struct CsOptionSet
 /* Loads server and user mapping options. */
 extern CsOptionSet *cs_options_load(Oid serverid, Oid userid, List *near);
 
+/* Refuses options of server and user mapping that this source (a CS_FOR_... bit) does not know: when they
+ * were set, the type of the server could not be seen.  HV00D with those it knows. */
+extern void cs_options_check_source(const CsOptionSet *set, int source);
+
 /* The nearest value of an option that is no secret, or NULL. */
 extern const char *cs_option_get(const CsOptionSet *set, const char *name);
 extern const char *cs_option_get_default(const CsOptionSet *set, const char *name,

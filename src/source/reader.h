@@ -30,10 +30,45 @@ typedef enum CsReadStatus
 typedef struct CsColumn
 {
 	char *name;
-	Oid typid; /* TEXTOID where values arrive as text (CsRecord.fields) */
+	Oid typid; /* TEXTOID where values arrive as text (CsRecord.fields), and for types that are none here:
+				* the text is then what any type's input function may be given */
 	int32 typmod;
 	Oid collation;
+	bool not_null; /* declared so there; false: not, or nobody knows */
 } CsColumn;
+
+/* A table or view of a source, for IMPORT FOREIGN SCHEMA.  In the context of the call that listed it. */
+typedef struct CsObject
+{
+	char *schema; /* as the source knows it; NULL: it has none */
+	char *name;
+	char *object; /* what option object has to say to read it */
+	int ncolumns; /* 0: unknown before it is read, or none that can be read */
+	CsColumn *columns;
+	char *refused; /* why it can't be read at all, or NULL */
+} CsObject;
+
+typedef enum CsComparison
+{
+	CS_EQUAL,
+	CS_NOT_EQUAL,
+	CS_LESS,
+	CS_LESS_EQUAL,
+	CS_GREATER,
+	CS_GREATER_EQUAL,
+	CS_IS_NULL,
+	CS_IS_NOT_NULL
+} CsComparison;
+
+/* A condition on a column of the source.  Whoever gives it looks at the records that come once more: a
+ * reader leaves out only records that certainly fail it, and may leave out none. */
+typedef struct CsCondition
+{
+	const char *column;
+	CsComparison comparison;
+	Oid type; /* of the value */
+	Datum value;
+} CsCondition;
 
 /* An incremental read: leaves out records whose value in the column is known to be below the bound, and
  * no others.  A reader may bring more than it must. */
@@ -59,6 +94,8 @@ typedef struct CsReadSpec
 	List *wanted;			  /* char *: columns to read, in this order; NIL: what there is
 								 * (records then only have their raw form, or typed values) */
 	const CsReadSince *since; /* or NULL */
+	List *conditions;		  /* CsCondition *, all of which must hold; see there */
+	int64 limit;			  /* records that are enough; 0: all are wanted */
 } CsReadSpec;
 
 typedef struct CsBatch
@@ -69,16 +106,35 @@ typedef struct CsBatch
 
 typedef struct CsReader CsReader;
 
-typedef struct CsSourceType
+typedef struct CsSourceType CsSourceType;
+
+/* A source's row in registry.c; a source may embed it as the first member of more. */
+struct CsSourceType
 {
 	const char *name; /* CREATE SERVER ... TYPE 'name' */
+	int bit;		  /* CS_FOR_... of option_table.h: which options it knows */
+	bool typed;		  /* knows its columns and their types once it is open; records have values */
 
-	/* Opens, without waiting on a network if that can be helped.  Result in CurrentMemoryContext. */
-	CsReader *(*open)(const CsReadSpec *spec);
+	/* Opens.  One that is not typed does so without waiting on a network if that can be helped.  Result
+	 * in CurrentMemoryContext. */
+	CsReader *(*open)(const CsSourceType *type, const CsReadSpec *spec);
 
 	/* censync_check: calls cs_check_step for each step; see source/check.h. */
-	void (*check)(const CsReadSpec *spec, struct CsCheck *check);
-} CsSourceType;
+	void (*check)(const CsSourceType *type, const CsReadSpec *spec, struct CsCheck *check);
+
+	/* IMPORT FOREIGN SCHEMA: CsObject * of a schema of the source ("" or "public" where it has none);
+	 * only: their names (char *), or NIL for all.  NULL: the source can't tell. */
+	List *(*list)(const CsSourceType *type, const CsReadSpec *spec, const char *schema, List *only);
+
+	/* Can the source be asked for records that fulfil it, by its column of that type?  exactly: then it
+	 * brings no others, so that a limit may go along.  NULL: no condition. */
+	bool (*takes)(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *column,
+				  CsComparison comparison, Oid type_of_value, bool *exactly);
+
+	/* EXPLAIN: what it would be asked, without a connection; NULL: nothing to show.  In
+	 * CurrentMemoryContext. */
+	char *(*statement)(const CsSourceType *type, const CsReadSpec *spec);
+};
 
 /* The common head of every reader; a source embeds it as its first member. */
 struct CsReader
@@ -97,11 +153,15 @@ struct CsReader
 	CsReadStatus (*next_batch)(CsReader *reader, CsBatch *batch);
 	char *(*record_json)(CsReader *reader, const CsRecord *record);
 
-	/* Local readers, else NULL: hands at most n records to take, one by one, which saves the copies of
+	/* Typed readers, or NULL: hands at most n records to take, one by one, which saves the copies of
 	 * a batch.  A record and its values live during that call only, and take runs in the midst of the
 	 * source's query.  Returns how many there were; fewer than n: CS_READ_END. */
 	int (*each)(CsReader *reader, int n, void (*take)(void *arg, const CsRecord *record),
 				void *arg);
+
+	/* Typed readers, or NULL: before the first record, says which of its columns anybody will look at.
+	 * Positions stay; values of the others may then be NULL. */
+	void (*narrow)(CsReader *reader, const bool *needed);
 };
 
 /* The type of that name; throws 22023 with the list of those there are. */

@@ -64,7 +64,10 @@ cs_server_check_usage(Oid serverid, Oid userid)
 CsReader *
 cs_reader_open(const CsReadSpec *spec)
 {
+	const CsSourceType *type;
+
 	if (!OidIsValid(spec->serverid))
 		return cs_query_open(spec);
-	return cs_source_type_of_server(spec->serverid)->open(spec);
+	type = cs_source_type_of_server(spec->serverid);
+	return type->open(type, spec);
 }

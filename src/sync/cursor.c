@@ -161,6 +161,12 @@ cs_cursor_note_batch(CsRun *run, const CsBatch *batch)
 
 /* Nulls need no note: a typed source is asked for them every time, whatever its bound. */
 void
+cs_cursor_need(const CsCursor *cursor, bool *needed)
+{
+	needed[cursor->position] = true;
+}
+
+void
 cs_cursor_note_record(CsRun *run, const CsRecord *record)
 {
 	MemoryContext old;

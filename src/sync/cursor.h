@@ -22,6 +22,9 @@ extern List *cs_cursor_wanted(struct CsRun *run, List *wanted);
 /* After it was opened; throws 42703, 42702 and 42804 for a column that can't be a cursor. */
 extern void cs_cursor_bind(struct CsRun *run);
 
+/* Marks the cursor's column among those of a typed reader. */
+extern void cs_cursor_need(const CsCursor *cursor, bool *needed);
+
 /* The steps of a run call these; all do nothing for a run without a cursor. */
 extern void cs_cursor_note_batch(struct CsRun *run, const CsBatch *batch);
 extern void cs_cursor_note_record(struct CsRun *run, const CsRecord *record); /* typed sources */

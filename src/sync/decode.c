@@ -14,8 +14,6 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -57,6 +55,7 @@ static void decode_records(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows
 static void decode_record(CsDecodePlan *plan, const CsRecord *record, CsRow *row);
 static void fill_slot(CsDecodePlan *plan, const CsRecord *record);
 static void check_key(const CsMappingSet *set, CsRow *row);
+static void blame_column(const CsDecodePlan *plan, const CsRecord *record, CsRow *row);
 static CsError *record_error(const CsRecord *record);
 
 CsDecodePlan *
@@ -86,6 +85,18 @@ cs_decode_wanted(const CsDecodePlan *plan)
 	for (int i = 0; i < plan->scope.ncolumns; i++)
 		names = lappend(names, plan->scope.columns[i].name);
 	return names;
+}
+
+bool *
+cs_decode_needed(const CsDecodePlan *plan)
+{
+	bool *needed = palloc(sizeof(bool) * Max(1, plan->scope.ncolumns));
+
+	memcpy(needed, plan->in_slot, sizeof(bool) * plan->scope.ncolumns);
+	for (int i = 0; i < plan->set->count; i++)
+		if (plan->columns[i].source >= 0)
+			needed[plan->columns[i].source] = true;
+	return needed;
 }
 
 void
@@ -144,7 +155,10 @@ cs_decode_direct(const CsDecodePlan *plan, const CsRecord *record, CsRow *row)
 	}
 	row->decoded = plan->set->count;
 	row->error = NULL;
-	check_key(plan->set, row);
+	if (unlikely(record->error_code))
+		blame_column(plan, record, row);
+	else
+		check_key(plan->set, row);
 }
 
 bool *
@@ -277,11 +291,17 @@ decode_records(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows, volatile i
 		const CsRecord *record = &batch->records[*at];
 
 		row->decoded = 0;
-		row->error = record_error(record);
-		if (row->error)
+		row->error = NULL;
+		if (record->error_code && record->error_column == 0)
+		{
+			row->error = record_error(record);
 			continue;
+		}
 		decode_record(plan, record, row);
-		check_key(plan->set, row);
+		if (record->error_code)
+			blame_column(plan, record, row);
+		else
+			check_key(plan->set, row);
 	}
 }
 
@@ -352,17 +372,25 @@ check_key(const CsMappingSet *set, CsRow *row)
 		}
 }
 
+/* One value of the record is none; its key is known unless that is of it. */
+static void
+blame_column(const CsDecodePlan *plan, const CsRecord *record, CsRow *row)
+{
+	int bad = record->error_column - 1;
+
+	row->error = record_error(record);
+	row->error->column = plan->scope.columns[bad].name;
+	for (int i = plan->set->nkeys - 1; i >= 0; i--)
+		if (plan->columns[i].source == bad || list_member_int(plan->columns[i].used, bad))
+			row->decoded = i;
+}
+
 static CsError *
 record_error(const CsRecord *record)
 {
-	CsError *error;
+	CsError *error = palloc0(sizeof(CsError));
 
-	if (record->error_code == 0)
-		return NULL;
-	error = palloc0(sizeof(CsError));
 	error->code = record->error_code;
 	error->message = record->error_message;
 	return error;
 }
-
-/* Dates and times as JSON has them everywhere, whatever DateStyle says. */

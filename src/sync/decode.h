@@ -32,6 +32,9 @@ extern CsDecodePlan *cs_decode_create(const CsMappingSet *set, const CsColumn *c
 /* Names of the source columns that are needed, char *. */
 extern List *cs_decode_wanted(const CsDecodePlan *plan);
 
+/* Which columns of a typed source are looked at: one flag for each of them. */
+extern bool *cs_decode_needed(const CsDecodePlan *plan);
+
 /*
  * Decodes a batch into rows (nrecords of them), everything in CurrentMemoryContext.  What fails for one
  * record is that row's error.  Uses subtransactions; a cancel passes through.

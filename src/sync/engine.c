@@ -34,6 +34,7 @@ static void take_steps(CsRun *run);
 static void prepare(CsRun *run);
 static int prepare_destination(CsRun *run);
 static void prepare_source(CsRun *run);
+static CsReader *open_typed(CsRun *run);
 static List *column_names(const CsReader *reader);
 static void set_for_bulk(void);
 static void change_destination(CsRun *run);
@@ -259,7 +260,9 @@ take_steps(CsRun *run)
 	cs_sync_apply_settings(run->sync);
 	/* A snapshot of our own, so that none is left behind while we wait for the source. */
 	PushActiveSnapshot(GetTransactionSnapshot());
+	run->has_snapshot = true;
 	prepare(run);
+	run->has_snapshot = false;
 	PopActiveSnapshot();
 	cs_run_read(run);
 	cs_progress_phase(run->progress, CS_PROGRESS_WAITING, -1);
@@ -315,7 +318,8 @@ prepare_source(CsRun *run)
 {
 	const CsSync *sync = run->sync;
 	CsUserContext saved;
-	bool knows_columns = !OidIsValid(run->serverid);
+	bool knows_columns =
+		!OidIsValid(run->serverid) || cs_source_type_of_server(run->serverid)->typed;
 
 	run->spec.serverid = run->serverid;
 	run->spec.userid = sync->owner;
@@ -325,7 +329,7 @@ prepare_source(CsRun *run)
 	run->cursor = cs_cursor_create(run);
 	run->spec.partial = run->limit >= 0;
 	if (knows_columns)
-		run->reader = cs_reader_open(&run->spec);
+		run->reader = open_typed(run);
 	run->mappings = cs_mapping_load(sync, run->destination, run->key,
 									knows_columns ? column_names(run->reader) : NIL);
 	cs_user_switch(&saved, run->apply_as, NULL);
@@ -338,6 +342,29 @@ prepare_source(CsRun *run)
 		run->reader = cs_reader_open(&run->spec);
 	}
 	cs_cursor_bind(run);
+	if (knows_columns && run->reader->narrow)
+	{
+		bool *needed = cs_decode_needed(run->plan);
+
+		if (run->cursor)
+			cs_cursor_need(run->cursor, needed);
+		run->reader->narrow(run->reader, needed);
+	}
+}
+
+/* A source elsewhere may take long to answer: our snapshot does not wait for it. */
+static CsReader *
+open_typed(CsRun *run)
+{
+	bool elsewhere = OidIsValid(run->serverid) && run->has_snapshot;
+	CsReader *reader;
+
+	if (elsewhere)
+		PopActiveSnapshot();
+	reader = cs_reader_open(&run->spec);
+	if (elsewhere)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	return reader;
 }
 
 static List *

@@ -44,6 +44,7 @@ typedef struct CsRun
 	Oid apply_as; /* the role whose privileges count for the destination */
 	Oid serverid; /* InvalidOid: this database */
 	CsReadSpec spec;
+	bool has_snapshot; /* the active snapshot is the run's own, while it prepares */
 	CsReader *reader;
 	CsDecodePlan *plan;
 	bool read_to_end; /* the source was read to its proven end */

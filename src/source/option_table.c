@@ -1,0 +1,278 @@
+/*
+ * option_table.c
+ *		Every option there is: where it may stand, for which sources, who may
+ *		set it, and what it may be.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "net/url.h"
+#include "source/headers.h"
+#include "source/option_table.h"
+#include "source/options.h"
+
+static void check_url(const char *name, const char *value);
+static void check_boolean(const char *name, const char *value);
+static void check_seconds(const char *name, const char *value);
+static void check_some_seconds(const char *name, const char *value);
+static void check_count(const char *name, const char *value);
+static void check_size(const char *name, const char *value);
+static void check_rate(const char *name, const char *value);
+static void check_format(const char *name, const char *value);
+static void check_delimiter(const char *name, const char *value);
+static void check_pagination(const char *name, const char *value);
+static void check_cursor_format(const char *name, const char *value);
+static void check_pointer(const char *name, const char *value);
+static void check_word(const char *name, const char *value);
+static void check_headers(const char *name, const char *value);
+static void check_end_of_body(const char *name, const char *value);
+static void check_host(const char *name, const char *value);
+static void check_port(const char *name, const char *value);
+static void check_client_auth(const char *name, const char *value);
+static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
+
+#define SERVER CS_LEVEL_SERVER
+#define USER CS_LEVEL_USER
+#define READ (CS_LEVEL_SERVER | CS_LEVEL_TABLE | CS_LEVEL_SYNC)
+#define CURSOR (CS_LEVEL_SERVER | CS_LEVEL_SYNC)
+
+/* Every option there is, by name within its group. */
+static const CsOption options[] = {
+	/* where, and how carefully */
+	{ "allow_http", CS_FOR_HTTP, SERVER, true, check_boolean },
+	{ "ca_file", CS_FOR_ALL, SERVER, true, NULL },
+	{ "connect_timeout", CS_FOR_ALL, SERVER, false, check_some_seconds },
+	{ "end_of_body", CS_FOR_HTTP, SERVER, false, check_end_of_body },
+	{ "max_response_size", CS_FOR_HTTP, SERVER, false, check_size },
+	{ "rate_limit", CS_FOR_HTTP, SERVER, false, check_rate },
+	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
+	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
+	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
+	/* where a database is */
+	{ "database", CS_FOR_SQL, SERVER, false, NULL },
+	{ "host", CS_FOR_SQL, SERVER, false, check_host },
+	{ "port", CS_FOR_SQL, SERVER, false, check_port },
+	/* what */
+	{ "object", CS_FOR_ALL, CS_LEVEL_TABLE, false, NULL },
+	{ "query", CS_FOR_SQL, CS_LEVEL_TABLE, false, NULL },
+	{ "source", CS_FOR_ALL, CS_LEVEL_COLUMN, false, NULL },
+	/* in which form */
+	{ "delimiter", CS_FOR_HTTP, READ, false, check_delimiter },
+	{ "format", CS_FOR_HTTP, READ, false, check_format },
+	{ "headers", CS_FOR_HTTP, READ, false, check_headers },
+	{ "records", CS_FOR_HTTP, READ, false, check_pointer },
+	/* from where on */
+	{ "cursor_request_format", CS_FOR_HTTP, CURSOR, false, check_cursor_format },
+	{ "cursor_request_param", CS_FOR_HTTP, CURSOR, false, check_word },
+	/* in how many pieces */
+	{ "cursor_param", CS_FOR_HTTP, READ, false, check_word },
+	{ "cursor_path", CS_FOR_HTTP, READ, false, check_pointer },
+	{ "has_more_path", CS_FOR_HTTP, READ, false, check_pointer },
+	{ "limit_param", CS_FOR_HTTP, READ, false, check_word },
+	{ "next_url_path", CS_FOR_HTTP, READ, false, check_pointer },
+	{ "offset_param", CS_FOR_HTTP, READ, false, check_word },
+	{ "page_param", CS_FOR_HTTP, READ, false, check_word },
+	{ "page_size", CS_FOR_HTTP, READ, false, check_count },
+	{ "page_size_param", CS_FOR_HTTP, READ, false, check_word },
+	{ "page_start", CS_FOR_HTTP, READ, false, check_count },
+	{ "pagination", CS_FOR_HTTP, READ, false, check_pagination },
+	{ "total_pages_path", CS_FOR_HTTP, READ, false, check_pointer },
+	{ "total_path", CS_FOR_HTTP, READ, false, check_pointer },
+	/* as whom */
+	{ "api_key", CS_FOR_HTTP, USER, false, NULL },
+	{ "api_key_header", CS_FOR_HTTP, USER, false, check_word },
+	{ "api_key_parameter", CS_FOR_HTTP, USER, false, check_word },
+	{ "client_auth", CS_FOR_HTTP, USER, false, check_client_auth },
+	{ "client_id", CS_FOR_HTTP, USER, false, NULL },
+	{ "client_secret", CS_FOR_HTTP, USER, false, NULL },
+	{ "password", CS_FOR_ALL, USER, false, NULL },
+	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "token", CS_FOR_HTTP, USER, false, NULL },
+	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
+	{ "user", CS_FOR_ALL, USER, false, NULL },
+};
+
+const CsOption *
+cs_option_find(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(options); i++)
+		if (strcmp(options[i].name, name) == 0)
+			return &options[i];
+	return NULL;
+}
+
+char *
+cs_option_names(CsOptionLevel level, int sources)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < (int) lengthof(options); i++)
+		if ((options[i].levels & level) && (options[i].sources & sources))
+			appendStringInfo(&names, "%s%s", names.len ? ", " : "", options[i].name);
+	return names.data;
+}
+
+static void
+check_url(const char *name, const char *value)
+{
+	CsUrl *url = cs_url_parse(value);
+
+	if (url->user_info)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"%s\" must not hold credentials", name),
+						errhint("Server options can be read by everybody. Credentials belong in a "
+								"user mapping.")));
+}
+
+static void
+check_boolean(const char *name, const char *value)
+{
+	bool ignored;
+
+	if (!parse_bool(value, &ignored))
+		bad_value(name, "true or false");
+}
+
+static void
+check_seconds(const char *name, const char *value)
+{
+	int seconds = cs_option_int(value);
+
+	if (seconds < 0 || seconds > 7 * 86400)
+		bad_value(name, "a number of seconds");
+}
+
+/* libcurl takes 0 for its own default of five minutes. */
+static void
+check_some_seconds(const char *name, const char *value)
+{
+	if (cs_option_int(value) == 0)
+		bad_value(name, "a number of seconds above 0");
+	check_seconds(name, value);
+}
+
+static void
+check_count(const char *name, const char *value)
+{
+	if (cs_option_int(value) < 0)
+		bad_value(name, "a number");
+}
+
+static void
+check_size(const char *name, const char *value)
+{
+	if (cs_option_bytes(value) <= 0)
+		bad_value(name, "a size such as '100 MB'");
+}
+
+static void
+check_rate(const char *name, const char *value)
+{
+	if (cs_option_rate(value) < 0)
+		bad_value(name, "a number of requests such as '10' or '10/s', '600/min', '1000/h'");
+}
+
+static void
+check_format(const char *name, const char *value)
+{
+	if (strcmp(value, "json") != 0 && strcmp(value, "ndjson") != 0 && strcmp(value, "csv") != 0)
+		bad_value(name, "json, ndjson or csv");
+}
+
+static void
+check_delimiter(const char *name, const char *value)
+{
+	char c = cs_option_delimiter(value);
+
+	if (c == '\0' || c == '"' || c == '\n' || c == '\r')
+		bad_value(name, "one character, or tab");
+}
+
+static void
+check_pagination(const char *name, const char *value)
+{
+	static const char *const kinds[] = { "none", "link", "cursor", "next_url", "page", "offset" };
+
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+		if (strcmp(kinds[i], value) == 0)
+			return;
+	bad_value(name, "none, link, cursor, next_url, page or offset");
+}
+
+static void
+check_cursor_format(const char *name, const char *value)
+{
+	if (strcmp(value, "iso") != 0 && strcmp(value, "epoch") != 0 && strcmp(value, "epoch_ms") != 0)
+		bad_value(name, "iso, epoch or epoch_ms");
+}
+
+static void
+check_pointer(const char *name, const char *value)
+{
+	if (value[0] != '\0' && value[0] != '/')
+		bad_value(name,
+				  "a JSON Pointer (RFC 6901) such as '/data/items', or '' for the whole document");
+}
+
+static void
+check_word(const char *name, const char *value)
+{
+	if (value[0] == '\0' || strpbrk(value, " \t\r\n:") != NULL)
+		bad_value(name, "a name without spaces and colons");
+}
+
+static void
+check_headers(const char *name pg_attribute_unused(), const char *value)
+{
+	(void) cs_headers_parse(value);
+}
+
+static void
+check_end_of_body(const char *name, const char *value)
+{
+	if (strcmp(value, "proven") != 0 && strcmp(value, "close") != 0)
+		bad_value(name, "proven or close");
+}
+
+/* A name or an address; a path is the directory of a Unix-domain socket, where whoever connects is
+ * known to the other side by the server's own user. */
+static void
+check_host(const char *name, const char *value)
+{
+	if (value[0] == '/' && !superuser())
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("only a superuser may set option \"%s\" to the directory of a socket", name)));
+	if (value[0] == '\0' || strpbrk(value, " \t\r\n,") != NULL)
+		bad_value(name, "the name or address of one host");
+}
+
+static void
+check_port(const char *name, const char *value)
+{
+	int port = cs_option_int(value);
+
+	if (port < 1 || port > 65535)
+		bad_value(name, "a number from 1 to 65535");
+}
+
+static void
+check_client_auth(const char *name, const char *value)
+{
+	if (strcmp(value, "basic") != 0 && strcmp(value, "body") != 0)
+		bad_value(name, "basic or body");
+}
+
+/* The value itself stays out of the message: it may be a secret that was put in the wrong place. */
+static void
+bad_value(const char *name, const char *expected)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\"", name), errhint("Expected: %s.", expected)));
+}

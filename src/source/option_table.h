@@ -1,0 +1,38 @@
+/*
+ * option_table.h
+ *		Every option there is.
+ */
+#ifndef CS_OPTION_TABLE_H
+#define CS_OPTION_TABLE_H
+
+#include "source/options.h"
+
+/* Sources that know an option; bits.  A source type has one of them as its own. */
+#define CS_FOR_HTTP 1
+#define CS_FOR_POSTGRES 2
+#define CS_FOR_REDSHIFT 4
+#define CS_FOR_MYSQL 8
+#define CS_FOR_SQLSERVER 16
+#define CS_FOR_SYNAPSE 32
+
+#define CS_FOR_LIBPQ (CS_FOR_POSTGRES | CS_FOR_REDSHIFT)
+#define CS_FOR_TDS (CS_FOR_SQLSERVER | CS_FOR_SYNAPSE)
+#define CS_FOR_SQL (CS_FOR_LIBPQ | CS_FOR_MYSQL | CS_FOR_TDS)
+#define CS_FOR_ALL (~0)
+
+typedef struct CsOption
+{
+	const char *name;
+	int sources;										/* CS_FOR_... bits */
+	int levels;											/* CsOptionLevel bits */
+	bool privileged;									/* only a superuser may set it */
+	void (*check)(const char *name, const char *value); /* throws; NULL: any text */
+} CsOption;
+
+/* NULL: there is none of that name. */
+extern const CsOption *cs_option_find(const char *name);
+
+/* Those that may stand at a level for any of the sources, by comma; in CurrentMemoryContext. */
+extern char *cs_option_names(CsOptionLevel level, int sources);
+
+#endif /* CS_OPTION_TABLE_H */

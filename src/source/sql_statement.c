@@ -1,0 +1,232 @@
+/*
+ * sql_statement.c
+ *		The statements that are sent to databases, by the dialect of each.
+ */
+#include "postgres.h"
+
+#include "utils/lsyscache.h"
+
+#include "source/sql.h"
+#include "source/sql_statement.h"
+
+static void append_query(StringInfo sql, const char *query);
+static void append_columns(StringInfo sql, const CsDialect *dialect, List *wanted);
+static void append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
+						 const CsColumn *known, int nknown);
+static void append_condition(StringInfo sql, const CsDialect *dialect,
+							 const CsCondition *condition);
+static const CsColumn *known_column(const CsColumn *known, int nknown, const char *name);
+static const char *next_part(const char *object, char **part);
+
+char *
+cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, const CsColumn *known,
+			  int nknown)
+{
+	StringInfoData sql;
+	StringInfoData where;
+
+	if (spec->query && spec->object)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a source is a query or an object, not both"),
+						errhint("Leave one of them out.")));
+	if (spec->query == NULL && spec->object == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("there is neither a query nor an object to read"),
+						errhint("Give a query in the source's own SQL, or the name of a table.")));
+	initStringInfo(&sql);
+	initStringInfo(&where);
+	append_where(&where, dialect, spec, known, nknown);
+	if (spec->query && (!dialect->wraps_queries || (where.len == 0 && spec->limit == 0)))
+	{
+		append_query(&sql, spec->query);
+		return sql.data;
+	}
+	appendStringInfoString(&sql, "SELECT ");
+	if (spec->limit > 0 && dialect->limit == CS_LIMIT_TOP)
+		appendStringInfo(&sql, "TOP (" INT64_FORMAT ") ", spec->limit);
+	append_columns(&sql, dialect, spec->query ? NIL : wanted);
+	if (spec->query)
+	{
+		/* The newline ends a comment that the query may end with. */
+		appendStringInfoString(&sql, " FROM (");
+		append_query(&sql, spec->query);
+		appendStringInfoString(&sql, "\n) AS source");
+	}
+	else
+		appendStringInfo(&sql, " FROM %s", cs_sql_object_name(dialect, spec->object));
+	appendStringInfoString(&sql, where.data);
+	if (spec->limit > 0 && dialect->limit == CS_LIMIT_BEHIND)
+		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, spec->limit);
+	return sql.data;
+}
+
+char *
+cs_sql_object_name(const CsDialect *dialect, const char *object)
+{
+	StringInfoData sql;
+	const char *rest = object;
+
+	initStringInfo(&sql);
+	do
+	{
+		char *part;
+
+		rest = next_part(rest, &part);
+		if (rest == NULL || part[0] == '\0' || (*rest != '.' && *rest != '\0'))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+							errmsg("\"%s\" is not the name of an object", object),
+							errhint("It is a name, or names joined by dots; those with dots or "
+									"quotes in them stand in double quotes.")));
+		if (sql.len > 0)
+			appendStringInfoChar(&sql, '.');
+		cs_sql_append_name(&sql, dialect, part);
+	} while (*rest++ == '.');
+	return sql.data;
+}
+
+void
+cs_sql_append_name(StringInfo sql, const CsDialect *dialect, const char *name)
+{
+	appendStringInfoChar(sql, dialect->open_quote);
+	for (; *name; name++)
+	{
+		if (*name == dialect->close_quote)
+			appendStringInfoChar(sql, *name);
+		appendStringInfoChar(sql, *name);
+	}
+	appendStringInfoChar(sql, dialect->close_quote);
+}
+
+void
+cs_sql_append_text(StringInfo sql, const CsDialect *dialect, const char *text)
+{
+	appendStringInfoChar(sql, '\'');
+	for (; *text; text++)
+	{
+		if (*text == '\'' || (*text == '\\' && dialect->backslash_escapes))
+			appendStringInfoChar(sql, *text);
+		appendStringInfoChar(sql, *text);
+	}
+	appendStringInfoChar(sql, '\'');
+}
+
+bool
+cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *column,
+			 CsComparison comparison, Oid type_of_value, bool *exactly)
+{
+	const CsDialect *dialect = ((const CsSqlSource *) type)->dialect;
+
+	if (spec->query && !dialect->wraps_queries)
+		return false;
+	if (comparison == CS_IS_NULL || comparison == CS_IS_NOT_NULL)
+	{
+		*exactly = true;
+		return true;
+	}
+	return dialect->compares(column, comparison, type_of_value, exactly);
+}
+
+/* As it is, less the semicolon that an editor may have left behind it. */
+static void
+append_query(StringInfo sql, const char *query)
+{
+	int len = (int) strlen(query);
+
+	while (len > 0 && strchr("; \t\r\n", query[len - 1]))
+		len--;
+	appendBinaryStringInfo(sql, query, len);
+}
+
+static void
+append_columns(StringInfo sql, const CsDialect *dialect, List *wanted)
+{
+	ListCell *lc;
+
+	if (wanted == NIL)
+		appendStringInfoChar(sql, '*');
+	foreach (lc, wanted)
+	{
+		if (lc != list_head(wanted))
+			appendStringInfoString(sql, ", ");
+		cs_sql_append_name(sql, dialect, lfirst(lc));
+	}
+}
+
+static void
+append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
+			 const CsColumn *known, int nknown)
+{
+	const CsReadSince *since = spec->since;
+	ListCell *lc;
+	bool exactly;
+
+	foreach (lc, spec->conditions)
+	{
+		appendStringInfoString(sql, sql->len ? " AND " : " WHERE ");
+		append_condition(sql, dialect, lfirst(lc));
+	}
+	if (since && OidIsValid(since->type))
+	{
+		const CsColumn *column = known_column(known, nknown, since->column);
+		CsCondition bound = { since->column, CS_GREATER_EQUAL, since->type, since->value };
+		CsCondition is_null = { since->column, CS_IS_NULL, InvalidOid, (Datum) 0 };
+
+		if (column == NULL || getBaseType(column->typid) != since->type ||
+			!dialect->compares(column, CS_GREATER_EQUAL, since->type, &exactly))
+			return;
+		appendStringInfoString(sql, sql->len ? " AND (" : " WHERE (");
+		append_condition(sql, dialect, &bound);
+		appendStringInfoString(sql, " OR ");
+		append_condition(sql, dialect, &is_null);
+		appendStringInfoChar(sql, ')');
+	}
+}
+
+static void
+append_condition(StringInfo sql, const CsDialect *dialect, const CsCondition *condition)
+{
+	static const char *const operators[] = { " = ", " <> ", " < ",		" <= ",
+											 " > ", " >= ", " IS NULL", " IS NOT NULL" };
+
+	cs_sql_append_name(sql, dialect, condition->column);
+	appendStringInfoString(sql, operators[condition->comparison]);
+	if (condition->comparison < CS_IS_NULL)
+		dialect->append_constant(sql, condition->type, condition->value);
+}
+
+static const CsColumn *
+known_column(const CsColumn *known, int nknown, const char *name)
+{
+	for (int i = 0; i < nknown; i++)
+		if (strcmp(known[i].name, name) == 0)
+			return &known[i];
+	return NULL;
+}
+
+/* The name that object begins with, unquoted; returns what is behind it, NULL if its quote is not closed. */
+static const char *
+next_part(const char *object, char **part)
+{
+	StringInfoData name;
+
+	initStringInfo(&name);
+	*part = name.data;
+	if (*object != '"')
+	{
+		size_t len = strcspn(object, ".\"");
+
+		appendBinaryStringInfo(&name, object, (int) len);
+		*part = name.data;
+		return object + len;
+	}
+	for (object++; *object; object++)
+	{
+		if (*object == '"' && *++object != '"')
+		{
+			*part = name.data;
+			return object;
+		}
+		appendStringInfoChar(&name, *object);
+	}
+	return NULL;
+}

@@ -1,0 +1,55 @@
+/*
+ * sql_statement.h
+ *		The statements that are sent to databases, by the dialect of each.  No
+ *		SQL for a source is put together anywhere else, but for the catalog
+ *		queries of the drivers.
+ */
+#ifndef CS_SQL_STATEMENT_H
+#define CS_SQL_STATEMENT_H
+
+#include "lib/stringinfo.h"
+
+#include "source/reader.h"
+
+typedef struct CsDialect
+{
+	char open_quote; /* of names: " ` [ */
+	char close_quote;
+	enum
+	{
+		CS_LIMIT_BEHIND, /* ... LIMIT n */
+		CS_LIMIT_TOP	 /* SELECT TOP (n) ... */
+	} limit;
+	bool wraps_queries;		/* SELECT ... FROM (query) AS source is possible with any query */
+	bool backslash_escapes; /* in string constants: a backslash must be doubled */
+
+	/* May rows be left out by this comparison of the column with a constant of that type?  *exactly: none
+	 * is brought that fails it. */
+	bool (*compares)(const CsColumn *column, CsComparison comparison, Oid type, bool *exactly);
+
+	/* Appends such a constant. */
+	void (*append_constant)(StringInfo sql, Oid type, Datum value);
+} CsDialect;
+
+/*
+ * The statement for spec: its query as it is, or a SELECT of its object.  wanted (char *, or NIL: all)
+ * are the columns of an object to read; a query always brings all of its own.  known are the columns of
+ * the source, NULL before it was asked: conditions and the bound of an incremental read go in only
+ * where the dialect can say them of a column that is known.
+ */
+extern char *cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted,
+						   const CsColumn *known, int nknown);
+
+/* "a.b", with parts in double quotes where they have dots or quotes in them, as names of the dialect;
+ * 42602 if it is no name. */
+extern char *cs_sql_object_name(const CsDialect *dialect, const char *object);
+extern void cs_sql_append_name(StringInfo sql, const CsDialect *dialect, const char *name);
+
+/* The text in single quotes. */
+extern void cs_sql_append_text(StringInfo sql, const CsDialect *dialect, const char *text);
+
+/* As CsSourceType.takes. */
+extern bool cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *column,
+						 CsComparison comparison, Oid type_of_value, bool *exactly);
+
+#endif /* CS_SQL_STATEMENT_H */
