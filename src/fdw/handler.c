@@ -9,7 +9,7 @@
 
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
-#include "nodes/makefuncs.h"
+#include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 

@@ -61,8 +61,7 @@ cs_foreign_import(ImportForeignSchemaStmt *stmt, Oid serverid)
 		if (!IsImportableForeignTable(name, stmt))
 			continue;
 		if (reason)
-			ereport(WARNING,
-					(errmsg("\"%s\" is not imported", object->name), errdetail("%s", reason)));
+			ereport(WARNING, (errmsg("\"%s\" is not imported: %s", object->name, reason)));
 		else
 			statements = lappend(statements, create_statement(stmt, object, name));
 	}
@@ -141,9 +140,9 @@ reason_against(const CsObject *object)
 	if (object->refused)
 		return object->refused;
 	if (object->ncolumns == 0)
-		return "It has no column that can be read.";
+		return "it has no column that can be read";
 	if (object->ncolumns > MaxHeapAttributeNumber)
-		return psprintf("It has %d columns, and a table can have %d at most.", object->ncolumns,
+		return psprintf("it has %d columns, and a table can have %d at most", object->ncolumns,
 						MaxHeapAttributeNumber);
 	return NULL;
 }
@@ -228,8 +227,8 @@ warn_of_missing(const ImportForeignSchemaStmt *stmt, List *objects, List *names)
 			continue;
 		similar = similar_name(name, objects);
 		ereport(WARNING,
-				(errmsg("\"%s\" is not imported", name),
-				 errdetail("Schema \"%s\" of the source has no such table.", stmt->remote_schema),
+				(errmsg("\"%s\" is not imported: schema \"%s\" of the source has no such table",
+						name, stmt->remote_schema),
 				 similar ? errhint("There is \"%s\".", similar) : 0));
 	}
 }

@@ -92,12 +92,14 @@ cs_foreign_plan_create(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 
 		if (clause->pseudoconstant)
 			continue;
-		if (cs_qual_match(&target, clause, qual))
+		if (!cs_qual_match(&target, clause, qual))
 		{
-			sent = lappend(sent, qual);
-			if (qual->value)
-				values = lappend(values, qual->value);
+			limit = false;
+			continue;
 		}
+		sent = lappend(sent, qual);
+		if (qual->value)
+			values = lappend(values, qual->value);
 		limit &= qual->exactly;
 	}
 	columns = used_columns(rel, target.relation, quals);

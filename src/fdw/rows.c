@@ -32,7 +32,7 @@ static void convert_record(CsForeignRows *rows, const CsRecord *record, Datum *v
 static void fill_slot(CsForeignRows *rows, const CsRecord *record);
 static void throw_record_error(CsForeignRows *rows, const CsRecord *record);
 static void name_place(void *arg);
-static void hint_at_change(const CsForeignRows *rows);
+static void hint_at_type(const CsForeignRows *rows);
 
 void
 cs_foreign_rows_init(CsForeignRows *rows, Relation rel, Oid userid, List *columns)
@@ -347,35 +347,28 @@ name_place(void *arg)
 	const CsForeignRows *rows = arg;
 	const char *table = RelationGetRelationName(rows->rel);
 
-	hint_at_change(rows);
 	if (rows->column >= 0 && rows->record)
+	{
+		hint_at_type(rows);
 		errcontext(
 			"column \"%s\" of foreign table \"%s\", record " INT64_FORMAT,
 			NameStr(TupleDescAttr(RelationGetDescr(rows->rel), rows->attnums[rows->column] - 1)
 						->attname),
 			table, rows->record->number);
+	}
 	else if (rows->record)
 		errcontext("foreign table \"%s\", record " INT64_FORMAT, table, rows->record->number);
 	else
 		errcontext("foreign table \"%s\"", table);
 }
 
-/* A table or column that is not there was there when the foreign table was made; a query is the user's
- * own, and so is what the source says of it. */
+/* A value that has come as another type's, and is none of the column's. */
 static void
-hint_at_change(const CsForeignRows *rows)
+hint_at_type(const CsForeignRows *rows)
 {
-	int code = geterrcode();
+	const CsColumn *column = &rows->scope.columns[rows->column];
 
-	if (rows->record == NULL && rows->spec.object && rows->type->typed &&
-		(code == ERRCODE_UNDEFINED_TABLE || code == ERRCODE_UNDEFINED_COLUMN))
-		errhint("If the source has changed, drop the foreign table and import it again.");
-	else if (rows->column >= 0 && rows->record && rows->reader->typed &&
-			 rows->expressions[rows->column])
-	{
-		const CsColumn *column = &rows->scope.columns[rows->column];
-
+	if (rows->reader->typed && rows->expressions[rows->column])
 		errhint("Column \"%s\" of the source is of type %s.", column->name,
 				format_type_with_typemod(column->typid, column->typmod));
-	}
 }

@@ -29,18 +29,31 @@ const CsDialect cs_postgres_dialect = {
 };
 
 static bool
+is_string(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID;
+}
+
+static bool
 is_integer(Oid type)
 {
 	return type == INT2OID || type == INT4OID || type == INT8OID;
 }
 
-/* Types that compare the same everywhere. */
+/* Types that compare the same everywhere.  Strings sort by collations, which differ; one may be equal to more
+ * there, if its collation is not deterministic, but never to less. */
 static bool
 postgres_compares(const CsColumn *column, CsComparison comparison, Oid type, bool *exactly)
 {
 	Oid base = getBaseType(column->typid);
 
-	*exactly = true;
+	if (column->as_text)
+		return false;
+	*exactly = !is_string(base) && base != BPCHAROID;
+	if (!*exactly && comparison != CS_EQUAL)
+		return false;
+	if (is_string(base) && is_string(type))
+		return true;
 	if (is_integer(base) && is_integer(type))
 		return true;
 	if (base != type)
@@ -57,6 +70,7 @@ postgres_compares(const CsColumn *column, CsComparison comparison, Oid type, boo
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
 		case UUIDOID:
+		case BPCHAROID:
 			return true;
 		default:
 			return false;

@@ -35,6 +35,7 @@ typedef struct CsColumn
 	int32 typmod;
 	Oid collation;
 	bool not_null; /* declared so there; false: not, or nobody knows */
+	bool as_text;  /* of a type that is none here, and so compared in its own way */
 } CsColumn;
 
 /* A table or view of a source, for IMPORT FOREIGN SCHEMA.  In the context of the call that listed it. */
@@ -45,7 +46,7 @@ typedef struct CsObject
 	char *object; /* what option object has to say to read it */
 	int ncolumns; /* 0: unknown before it is read, or none that can be read */
 	CsColumn *columns;
-	char *refused; /* why it can't be read at all, or NULL */
+	char *refused; /* why it can't be read at all ("its user may not read it"), or NULL */
 } CsObject;
 
 typedef enum CsComparison
