@@ -55,7 +55,7 @@ cs_qual_condition(const CsQual *qual, const char *column, Datum value, bool isnu
 	condition->comparison = qual->comparison;
 	condition->type = qual->type;
 	condition->value = value;
-	if (qual->value && isnull)
+	if (isnull)
 		return NULL;
 	if (qual->comparison == CS_EQUAL_ANY && !take_values(condition, value))
 		return NULL;

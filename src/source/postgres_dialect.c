@@ -87,6 +87,9 @@ append_postgres_constant(StringInfo sql, Oid type, Datum value)
 	cs_user_set_canonical_text();
 	getTypeOutputInfo(type, &output, &is_varlena);
 	cs_sql_append_text(sql, &cs_postgres_dialect, OidOutputFunctionCall(output, value));
-	appendStringInfo(sql, "::%s", format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	/* Without the modifier, "character" would be one of them. */
+	appendStringInfo(
+		sql, "::%s",
+		format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
 	AtEOXact_GUC(false, nest);
 }
