@@ -12,6 +12,7 @@
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "fmgr.h"
+#include "nodes/parsenodes.h"
 
 #include "source/options.h"
 
