@@ -12,8 +12,10 @@
 static void append_part(StringInfo text, const char *name);
 static void append_query(StringInfo sql, const char *query);
 static void append_columns(StringInfo sql, const CsDialect *dialect, List *wanted);
-static void append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
+static bool append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
 						 const CsColumn *known, int nknown);
+static bool is_sent(const CsDialect *dialect, const CsCondition *condition, const CsColumn *known,
+					int nknown, bool *exactly);
 static void append_condition(StringInfo sql, const CsDialect *dialect,
 							 const CsCondition *condition);
 static const CsColumn *known_column(const CsColumn *known, int nknown, const char *name);
@@ -25,6 +27,7 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 {
 	StringInfoData sql;
 	StringInfoData where;
+	int64 limit;
 
 	if (spec->query && spec->object)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -36,15 +39,15 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 						errhint("Give a query in the source's own SQL, or the name of a table.")));
 	initStringInfo(&sql);
 	initStringInfo(&where);
-	append_where(&where, dialect, spec, known, nknown);
-	if (spec->query && (!dialect->wraps_queries || (where.len == 0 && spec->limit == 0)))
+	limit = append_where(&where, dialect, spec, known, nknown) ? spec->limit : 0;
+	if (spec->query && (!dialect->wraps_queries || (where.len == 0 && limit == 0)))
 	{
 		append_query(&sql, spec->query);
 		return sql.data;
 	}
 	appendStringInfoString(&sql, "SELECT ");
-	if (spec->limit > 0 && dialect->limit == CS_LIMIT_TOP)
-		appendStringInfo(&sql, "TOP (" INT64_FORMAT ") ", spec->limit);
+	if (limit > 0 && dialect->limit == CS_LIMIT_TOP)
+		appendStringInfo(&sql, "TOP (" INT64_FORMAT ") ", limit);
 	append_columns(&sql, dialect, spec->query ? NIL : wanted);
 	if (spec->query)
 	{
@@ -56,8 +59,8 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 	else
 		appendStringInfo(&sql, " FROM %s", cs_sql_object_name(dialect, spec->object));
 	appendStringInfoString(&sql, where.data);
-	if (spec->limit > 0 && dialect->limit == CS_LIMIT_BEHIND)
-		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, spec->limit);
+	if (limit > 0 && dialect->limit == CS_LIMIT_BEHIND)
+		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, limit);
 	return sql.data;
 }
 
@@ -186,18 +189,27 @@ append_columns(StringInfo sql, const CsDialect *dialect, List *wanted)
 	}
 }
 
-static void
+/* Returns whether no record comes that fails a condition, so that a limit may go along. */
+static bool
 append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
 			 const CsColumn *known, int nknown)
 {
 	const CsReadSince *since = spec->since;
 	ListCell *lc;
+	bool all = true;
 	bool exactly;
 
 	foreach (lc, spec->conditions)
 	{
-		appendStringInfoString(sql, sql->len ? " AND " : " WHERE ");
-		append_condition(sql, dialect, lfirst(lc));
+		exactly = true;
+		if (is_sent(dialect, lfirst(lc), known, nknown, &exactly))
+		{
+			appendStringInfoString(sql, sql->len ? " AND " : " WHERE ");
+			append_condition(sql, dialect, lfirst(lc));
+		}
+		else
+			exactly = false;
+		all &= exactly;
 	}
 	if (since && OidIsValid(since->type))
 	{
@@ -207,13 +219,26 @@ append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
 
 		if (column == NULL || getBaseType(column->typid) != since->type ||
 			!dialect->compares(column, CS_GREATER_EQUAL, since->type, &exactly))
-			return;
+			return all;
 		appendStringInfoString(sql, sql->len ? " AND (" : " WHERE (");
 		append_condition(sql, dialect, &bound);
 		appendStringInfoString(sql, " OR ");
 		append_condition(sql, dialect, &is_null);
 		appendStringInfoChar(sql, ')');
 	}
+	return all;
+}
+
+/* Whoever asks may have taken the column for one of another type than it turned out to be. */
+static bool
+is_sent(const CsDialect *dialect, const CsCondition *condition, const CsColumn *known, int nknown,
+		bool *exactly)
+{
+	const CsColumn *column = known_column(known, nknown, condition->column);
+
+	if (known == NULL || condition->comparison >= CS_IS_NULL)
+		return true;
+	return column && dialect->compares(column, condition->comparison, condition->type, exactly);
 }
 
 static void
@@ -222,7 +247,10 @@ append_condition(StringInfo sql, const CsDialect *dialect, const CsCondition *co
 	static const char *const operators[] = { " = ", " <> ", " < ",		" <= ",
 											 " > ", " >= ", " IS NULL", " IS NOT NULL" };
 
-	cs_sql_append_name(sql, dialect, condition->column);
+	if (dialect->append_column)
+		dialect->append_column(sql, condition);
+	else
+		cs_sql_append_name(sql, dialect, condition->column);
 	appendStringInfoString(sql, operators[condition->comparison]);
 	if (condition->comparison < CS_IS_NULL)
 		dialect->append_constant(sql, condition->type, condition->value);
