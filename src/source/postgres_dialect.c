@@ -24,18 +24,12 @@ static const struct
 	const char *name;
 	bool in_redshift;
 } comparable[] = {
-	{ BOOLOID, "bool", true },
-	{ INT2OID, "int2", true },
-	{ INT4OID, "int4", true },
-	{ INT8OID, "int8", true },
-	{ NUMERICOID, "numeric", true },
-	{ FLOAT4OID, "float4", false },
-	{ FLOAT8OID, "float8", false },
-	{ OIDOID, "oid", false },
-	{ DATEOID, "date", true },
-	{ TIMEOID, "time", false },
-	{ TIMESTAMPOID, "timestamp", true },
-	{ TIMESTAMPTZOID, "timestamptz", true },
+	{ BOOLOID, "bool", true },			 { INT2OID, "int2", true },
+	{ INT4OID, "int4", true },			 { INT8OID, "int8", true },
+	{ NUMERICOID, "numeric", true },	 { FLOAT4OID, "float4", false },
+	{ FLOAT8OID, "float8", false },		 { OIDOID, "oid", false },
+	{ DATEOID, "date", true },			 { TIMEOID, "time", false },
+	{ TIMESTAMPOID, "timestamp", true }, { TIMESTAMPTZOID, "timestamptz", true },
 	{ UUIDOID, "uuid", false },
 };
 
