@@ -143,7 +143,7 @@ bind_quals(CsScan *scan, const Datum *values, const bool *nulls)
 	{
 		const CsQual *qual = lfirst(lc);
 		CsCondition *condition;
-		bool valued = qual->comparison != CS_IS_NULL && qual->comparison != CS_IS_NOT_NULL;
+		bool valued = qual->comparison < CS_IS_NULL;
 
 		condition = cs_qual_condition(qual, cs_foreign_column_source(scan->rows.rel, qual->attnum),
 									  valued ? values[at] : (Datum) 0, valued && nulls[at]);
@@ -217,7 +217,7 @@ planned_statement(const CsScan *scan, List *expressions, bool *limit_unknown)
 		const CsQual *qual = lfirst(lc);
 		Expr *value = NULL;
 
-		if (qual->comparison != CS_IS_NULL && qual->comparison != CS_IS_NOT_NULL)
+		if (qual->comparison < CS_IS_NULL)
 			value = list_nth(expressions, at++);
 		spec.conditions = lappend(spec.conditions, planned_condition(scan, qual, value, &unknown));
 	}

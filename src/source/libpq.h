@@ -134,6 +134,9 @@ extern void cs_pq_describe(CsSqlSession *session, const char *sql);
  * One that can't be had sets the session's error. */
 extern void cs_pq_value(CsPqSession *session, int i, char *data, int len);
 
+/* The same for a value in text form, with a zero byte behind it, that must not be written to. */
+extern void cs_pq_text_value(CsPqSession *session, int i, const char *text, int len);
+
 /* libpq_copy.c: for CsSqlDriver.execute and next_row: COPY in binary form */
 extern void cs_pq_copy_execute(CsSqlSession *session, const char *sql);
 extern bool cs_pq_copy_next_row(CsSqlSession *session);

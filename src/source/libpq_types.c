@@ -123,7 +123,6 @@ void
 cs_pq_type_set_text(CsColumn *column, CsPqColumn *read)
 {
 	set_common(column, read, TEXTOID, -1);
-	column->as_text = true;
 	read->as_text = true;
 	read->wire = CS_PQ_STRING;
 }

@@ -35,7 +35,6 @@ typedef struct CsColumn
 	int32 typmod;
 	Oid collation;
 	bool not_null; /* declared so there; false: not, or nobody knows */
-	bool as_text;  /* of a type that is none here, and so compared in its own way */
 } CsColumn;
 
 /* A table or view of a source, for IMPORT FOREIGN SCHEMA.  In the context of the call that listed it. */
@@ -57,9 +56,9 @@ typedef enum CsComparison
 	CS_LESS_EQUAL,
 	CS_GREATER,
 	CS_GREATER_EQUAL,
-	CS_IS_NULL,
-	CS_IS_NOT_NULL,
-	CS_EQUAL_ANY /* to one of several values, none of them null */
+	CS_EQUAL_ANY, /* to one of several values, none of them null */
+	CS_IS_NULL,	  /* from here on without a value */
+	CS_IS_NOT_NULL
 } CsComparison;
 
 /* A condition on a column of the source.  Whoever gives it looks at the records that come once more: a

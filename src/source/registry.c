@@ -18,6 +18,7 @@
 static const CsSourceType *const source_types[] = {
 	&cs_source_http,
 	&cs_source_postgres.base,
+	&cs_source_redshift.base,
 };
 
 const CsSourceType *

@@ -286,12 +286,15 @@ can_say(const CsDialect *dialect, const CsCondition *condition, const CsColumn *
 static void
 append_condition(StringInfo sql, const CsDialect *dialect, const CsCondition *condition)
 {
-	static const char *const operators[] = { " = ",	 " <> ",	 " < ",			 " <= ", " > ",
-											 " >= ", " IS NULL", " IS NOT NULL", " IN (" };
+	static const char *const operators[] = { " = ",	 " <> ",  " < ",	  " <= ",		 " > ",
+											 " >= ", " IN (", " IS NULL", " IS NOT NULL" };
 
-	cs_sql_append_name(sql, dialect, condition->column);
+	if (dialect->append_column)
+		dialect->append_column(sql, condition);
+	else
+		cs_sql_append_name(sql, dialect, condition->column);
 	appendStringInfoString(sql, operators[condition->comparison]);
-	if (condition->comparison < CS_IS_NULL)
+	if (condition->comparison < CS_EQUAL_ANY)
 		append_value(sql, dialect, condition, condition->value);
 	if (condition->comparison != CS_EQUAL_ANY)
 		return;

@@ -29,6 +29,9 @@ typedef struct CsDialect
 
 	/* Appends such a constant. */
 	void (*append_constant)(StringInfo sql, Oid type, Datum value);
+
+	/* Appends the column of a condition, as something that compares with its constant; NULL: its name. */
+	void (*append_column)(StringInfo sql, const CsCondition *condition);
 } CsDialect;
 
 /*
