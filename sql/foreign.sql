@@ -279,8 +279,10 @@ CREATE FOREIGN TABLE twofold (id int) SERVER far OPTIONS (object 'far.people', q
 ALTER FOREIGN TABLE people OPTIONS (ADD query 'SELECT 1');
 CREATE FOREIGN TABLE unnamed (id int) SERVER far OPTIONS (object 'far."');
 SELECT * FROM unnamed;
+\set VERBOSITY terse
 CREATE SERVER untyped FOREIGN DATA WRAPPER censync;
 CREATE SERVER mistyped TYPE 'postgre' FOREIGN DATA WRAPPER censync;
+\set VERBOSITY default
 
 -- Looks and syncs at the same source, by object and by query.
 SELECT censync_preview('far', object => 'far.vips', "limit" => 1) - 'ctid';
