@@ -119,7 +119,7 @@ sub test_statements
 	$node->safe_psql('postgres', q{SELECT * FROM censync_preview('wh', object => 'every_value')});
 	my $log = substr(slurp_file($remote->logfile), $offset);
 	like($log, qr/statement: BEGIN READ ONLY; SET datestyle/, 'a transaction that only reads');
-	like($log, qr/SELECT .* FROM "every_value" LIMIT/, 'the select');
+	like($log, qr/SELECT .* FROM "every_value"/, 'the select');
 	unlike($log, qr/COPY|IntervalStyle|bytea_output/, 'and nothing that Redshift does not know');
 }
 
@@ -134,15 +134,13 @@ sub test_cursor
 sub test_import
 {
 	my (undef, undef, $err) = $node->psql('postgres', q{CREATE SCHEMA wh; IMPORT FOREIGN SCHEMA public LIMIT TO (every_value, late_view, sketches) FROM SERVER wh INTO wh});
-	SKIP_IMPORT: {
-		like($err, qr/column "h" of "sketches" is left out: its type is hllsketch/, 'HLLSKETCH is left out of an import');
-		is($node->safe_psql('postgres', q{SELECT string_agg(format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE '' END, ', ' ORDER BY attnum)
-			FROM pg_attribute WHERE attrelid = 'wh.every_value'::regclass AND attnum > 0}),
-			'integer not null, smallint, bigint, numeric(38,10), real, double precision, boolean, character(5), character varying(20), date, '
-			  . 'time without time zone, time with time zone, timestamp without time zone, timestamp with time zone, jsonb, bytea, text', 'types of an import');
-		is($node->safe_psql('postgres', q{SELECT id, su ->> 'a', vb FROM wh.every_value WHERE id = 1}), '1|[1, 2.50, null]|\x00ff', 'a foreign table');
-		is($node->safe_psql('postgres', q{SELECT count(*) FROM wh.late_view WHERE v = E'\u00e4\\\\''"'}), '1', 'a condition on text with a backslash');
-	}
+	like($err, qr/column "h" of "sketches" is left out: its type is hllsketch/, 'HLLSKETCH is left out of an import');
+	is($node->safe_psql('postgres', q{SELECT string_agg(format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE '' END, ', ' ORDER BY attnum)
+		FROM pg_attribute WHERE attrelid = 'wh.every_value'::regclass AND attnum > 0}),
+		'integer not null, smallint, bigint, numeric(38,10), real, double precision, boolean, character(5), character varying(20), date, '
+		  . 'time without time zone, time with time zone, timestamp without time zone, timestamp with time zone, jsonb, bytea, text', 'types of an import');
+	is($node->safe_psql('postgres', q{SELECT id, su ->> 'a', vb FROM wh.every_value WHERE id = 1}), '1|[1, 2.50, null]|\x00ff', 'a foreign table');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM wh.late_view WHERE v = E'\u00e4\\\\''"'}), '1', 'a condition on text with a backslash');
 	(undef, undef, $err) = $node->psql('postgres', q{IMPORT FOREIGN SCHEMA nosuch FROM SERVER wh INTO wh});
 	like($err, qr/the source has no schema "nosuch", or nothing in it/, 'no such schema');
 }
