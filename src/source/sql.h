@@ -128,6 +128,9 @@ extern char *cs_sql_statement(const CsSourceType *type, const CsReadSpec *spec);
  * built. */
 extern const CsSqlDriver *cs_sql_driver(const CsSqlSource *source);
 
+/* Says so, at that level, if the driver's module is not there. */
+extern void cs_sql_driver_check(const CsSqlSource *source, int elevel);
+
 /* login.c: from the options of server and user mapping; resolves the host, and opens the tunnel.  Throws
  * 08001 for a host that is not known, 42501 for an address that censync.allowed_hosts refuses. */
 extern CsSqlLogin *cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options);
