@@ -70,6 +70,7 @@ struct CsPqSession
 	char *message;	  /* the row that libpq handed out last; owned by close */
 	int message_len;
 	int at;			   /* in the message: what is read of it */
+	bool polled;	   /* asked for input without waiting since the last wait */
 	bool holds_fd;	   /* a file descriptor is reserved */
 	bool failed;	   /* the server has given up on its own: nothing to cancel */
 	bool header_read;  /* of a binary COPY */
@@ -91,7 +92,7 @@ extern char *cs_pq_conninfo(const CsSqlLogin *login, bool *verifies_ca);
 /* libpq_wait.c: all that was sent is on its way */
 extern void cs_pq_flush(CsPqSession *session);
 
-/* Waits for the server to send something, and takes it. */
+/* Takes what the server has sent; every other call waits for it. */
 extern void cs_pq_wait_for_input(CsPqSession *session);
 
 /* The next result of what was sent, into session->result; false: there are no more. */
