@@ -70,6 +70,7 @@ struct CsPqSession
 	char *message;	  /* the row that libpq handed out last; owned by close */
 	int message_len;
 	int at;			   /* in the message: what is read of it */
+	bool polled;	   /* asked for input without waiting since the last wait */
 	bool holds_fd;	   /* a file descriptor is reserved */
 	bool failed;	   /* the server has given up on its own: nothing to cancel */
 	bool header_read;  /* of a binary COPY */
@@ -91,7 +92,7 @@ extern char *cs_pq_conninfo(const CsSqlLogin *login, bool *verifies_ca);
 /* libpq_wait.c: all that was sent is on its way */
 extern void cs_pq_flush(CsPqSession *session);
 
-/* Waits for the server to send something, and takes it. */
+/* Takes what the server has sent; every other call waits for it. */
 extern void cs_pq_wait_for_input(CsPqSession *session);
 
 /* The next result of what was sent, into session->result; false: there are no more. */
@@ -100,6 +101,9 @@ extern bool cs_pq_next_result(CsPqSession *session);
 /* Waits for the results of what was sent (sent: what libpq's function returned) and keeps the last one;
  * throws the server's error if there is one. */
 extern PGresult *cs_pq_finish(CsPqSession *session, int sent);
+
+/* After the last row: hears the server out, and lets go of it, as what follows may take long. */
+extern void cs_pq_end(CsPqSession *session);
 
 /* One statement with text parameters. */
 extern PGresult *cs_pq_query(CsPqSession *session, const char *sql, int nparams,
@@ -116,6 +120,9 @@ extern void cs_pq_close(void *session);
 extern void cs_pq_throw_result(CsPqSession *session) pg_attribute_noreturn();
 extern void cs_pq_throw_lost(CsPqSession *session) pg_attribute_noreturn();
 extern void cs_pq_throw_connect(CsPqSession *session) pg_attribute_noreturn();
+
+/* A copy of what a server says; what is no text in this database's encoding is made unreadable. */
+extern char *cs_pq_clean(const char *text);
 
 /* libpq_types.c: can values of a built-in type travel in binary form?  Sets how they are read then. */
 extern bool cs_pq_type_set(CsPqSession *session, CsColumn *column, CsPqColumn *read, Oid type,

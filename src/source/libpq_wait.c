@@ -38,10 +38,15 @@ cs_pq_flush(CsPqSession *session)
 		cs_pq_throw_lost(session);
 }
 
+/* TLS may hold bytes that the socket no longer shows: they are asked for before it is waited for. */
 void
 cs_pq_wait_for_input(CsPqSession *session)
 {
-	wait_for(session, WL_SOCKET_READABLE);
+	session->polled = !session->polled;
+	if (!session->polled)
+		wait_for(session, WL_SOCKET_READABLE);
+	else if (!PQconsumeInput(session->conn))
+		cs_pq_throw_lost(session);
 }
 
 bool
@@ -69,6 +74,15 @@ cs_pq_finish(CsPqSession *session, int sent)
 			cs_pq_throw_result(session);
 	}
 	return session->result;
+}
+
+void
+cs_pq_end(CsPqSession *session)
+{
+	while (cs_pq_next_result(session))
+		if (PQresultStatus(session->result) == PGRES_FATAL_ERROR)
+			cs_pq_throw_result(session);
+	cs_pq_close(session);
 }
 
 PGresult *
@@ -131,7 +145,7 @@ wait_for_result(CsPqSession *session)
 {
 	cs_pq_flush(session);
 	while (PQisBusy(session->conn))
-		wait_for(session, WL_SOCKET_READABLE);
+		cs_pq_wait_for_input(session);
 	return PQgetResult(session->conn);
 }
 

@@ -45,6 +45,8 @@ typedef struct CsSqlLogin
 	/* The driver's own options: cs_option_get, cs_option_get_user (as a module can't link to them). */
 	const char *(*option)(const CsOptionSet *options, const char *name);
 	const char *(*user_option)(const CsOptionSet *options, const char *name);
+	const char
+		*addresses; /* all that are allowed, by comma, address being the first; NULL: of a tunnel */
 	CsSqlStep step; /* kept by the driver: what is being done, and so what has failed */
 } CsSqlLogin;
 
