@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -29,6 +30,7 @@ static int find(const CsSqlSession *session, const char *name);
 static char *text_of(const CsSqlSession *session, int column);
 static int number_of(const CsSqlSession *session, int column);
 static TdsColumn *read_column(const CsSqlSession *session, const int *at, const char *type_name);
+static char *variant_text(const char *name);
 static char *list_query(const char *schema, List *only);
 static void append_text(StringInfo sql, const char *text);
 static CsObject *add_object(List **objects, const char *schema, const char *name);
@@ -41,7 +43,6 @@ enum
 {
 	AT_NAME,
 	AT_TYPE,
-	AT_LENGTH,
 	AT_PRECISION,
 	AT_SCALE,
 	AT_NULLABLE,
@@ -52,8 +53,8 @@ enum
 bool
 tds_describe_by_procedure(TdsSession *session, const char *sql)
 {
-	static const char *const names[N_PLACES] = { "name",	  "system_type_id", "max_length",
-												 "precision", "scale",			"is_nullable" };
+	static const char *const names[N_PLACES] = { "name", "system_type_id", "precision", "scale",
+												 "is_nullable" };
 	CsSqlSession *base = &session->base;
 	StringInfoData batch;
 	List *columns = NIL;
@@ -108,7 +109,7 @@ adopt_columns(TdsSession *session, List *columns)
 List *
 tds_list(CsSqlSession *base, const char *schema, List *only)
 {
-	static const int at[N_PLACES] = { 1, 2, 4, 5, 6, 7 };
+	static const int at[N_PLACES] = { 1, 2, 4, 5, 6 };
 	TdsSession *session = (TdsSession *) base;
 	List *objects = NIL;
 
@@ -170,17 +171,65 @@ read_column(const CsSqlSession *session, const int *at, const char *type_name)
 {
 	TdsColumn *result = palloc0(sizeof(TdsColumn));
 	CsColumn *column = &result->column;
+	int type = number_of(session, at[AT_TYPE]);
 
 	column->name = text_of(session, at[AT_NAME]);
 	column->not_null = number_of(session, at[AT_NULLABLE]) == 0;
-	column->typid = tds_type(number_of(session, at[AT_TYPE]), number_of(session, at[AT_LENGTH]),
-							 number_of(session, at[AT_PRECISION]), number_of(session, at[AT_SCALE]),
-							 &column->typmod);
+	column->typid = tds_type(type, number_of(session, at[AT_PRECISION]),
+							 number_of(session, at[AT_SCALE]), &column->typmod);
+	if (type == TDS_VARIANT && column->name)
+		column->expression = variant_text(column->name);
+	/* only what is in UTF-16 or a code page can be compared with a text */
+	if (column->typid == TEXTOID && type != SYBTEXT && type != SYBNTEXT && type != TDS_XML &&
+		type != TDS_VARIANT)
+		column->collation = DEFAULT_COLLATION_OID;
 	if (!OidIsValid(column->typid))
 		result->refused =
 			psprintf("column \"%s\" has type %s, which is not supported",
 					 column->name ? column->name : "", type_name ? type_name : "without a name");
 	return result;
+}
+
+/*
+ * FreeTDS does not tell the type of a value of sql_variant, so the server makes a text of it: with all digits
+ * of a number, dates by ISO 8601, binary as 0x and hexadecimal digits.
+ */
+static char *
+variant_text(const char *name)
+{
+	static const char *const casts[][3] = {
+		{ "bit", "int", "" },
+		{ "real", "float", ", 3" },
+		{ "float", "float", ", 3" },
+		{ "smallmoney", "money", ", 2" },
+		{ "money", "money", ", 2" },
+		{ "date", "date", ", 121" },
+		{ "time", "time(7)", ", 121" },
+		{ "smalldatetime", "datetime2(0)", ", 121" },
+		{ "datetime", "datetime2(3)", ", 121" },
+		{ "datetime2", "datetime2(7)", ", 121" },
+		{ "datetimeoffset", "datetimeoffset(7)", ", 121" },
+		{ "binary", "varbinary(8000)", ", 1" },
+		{ "varbinary", "varbinary(8000)", ", 1" },
+	};
+	StringInfoData quoted;
+	StringInfoData sql;
+
+	initStringInfo(&quoted);
+	initStringInfo(&sql);
+	for (; *name; name++)
+	{
+		if (*name == ']')
+			appendStringInfoChar(&quoted, *name);
+		appendStringInfoChar(&quoted, *name);
+	}
+	appendStringInfo(&sql, "CASE CAST(SQL_VARIANT_PROPERTY([%s], 'BaseType') AS nvarchar(128))",
+					 quoted.data);
+	for (int i = 0; i < (int) lengthof(casts); i++)
+		appendStringInfo(&sql, " WHEN N'%s' THEN CONVERT(nvarchar(max), CAST([%s] AS %s)%s)",
+						 casts[i][0], quoted.data, casts[i][1], casts[i][2]);
+	appendStringInfo(&sql, " ELSE CAST([%s] AS nvarchar(max)) END", quoted.data);
+	return sql.data;
 }
 
 /* Views that SQL Server, Azure SQL and both kinds of Synapse pools have. */
@@ -193,7 +242,7 @@ list_query(const char *schema, List *only)
 	initStringInfo(&sql);
 	appendStringInfoString(
 		&sql, "SELECT o.name, c.name AS column_name, CAST(c.system_type_id AS int) AS type_id, "
-			  "t.name AS type_name, c.max_length, c.precision, c.scale, c.is_nullable "
+			  "t.name AS type_name, c.precision, c.scale, c.is_nullable "
 			  "FROM sys.objects AS o "
 			  "JOIN sys.schemas AS s ON s.schema_id = o.schema_id "
 			  "JOIN sys.columns AS c ON c.object_id = o.object_id "
@@ -239,8 +288,11 @@ add_object(List **objects, const char *schema, const char *name)
 static void
 add_column(CsObject *object, const TdsColumn *column)
 {
-	if (column->refused && object->refused == NULL)
-		object->refused = column->refused;
+	if (column->refused)
+	{
+		ereport(NOTICE, (errmsg("%s: it is left out of %s", column->refused, object->object)));
+		return;
+	}
 	object->columns = object->ncolumns == 0
 						  ? palloc(sizeof(CsColumn))
 						  : repalloc(object->columns, sizeof(CsColumn) * (object->ncolumns + 1));

@@ -89,6 +89,7 @@ create_session(CsSqlLogin *login)
 	if (!initialized && dbinit() == FAIL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not initialize FreeTDS")));
 	initialized = true;
+	session->base.driver = cs_sql_driver_get();
 	session->login = login;
 	session->tls = tls_mode(login);
 	session->context = CurrentMemoryContext;

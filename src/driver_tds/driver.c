@@ -10,8 +10,6 @@
 
 PG_MODULE_MAGIC;
 
-PGDLLEXPORT const CsSqlDriver *cs_sql_driver_get(void);
-
 static const CsSqlDriver driver = { CS_SQL_DRIVER_VERSION, tds_connect,	 tds_describe,
 									tds_execute,		   tds_next_row, tds_list };
 

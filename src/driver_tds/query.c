@@ -252,9 +252,12 @@ set_column(TdsSession *session, int i)
 		tds_throw(session, "could not read the columns of the result");
 	column->name = tds_from_utf8(info.Name);
 	column->not_null = info.Null == 0;
-	column->typid =
-		tds_type(info.Type, info.MaxLength, info.Precision, info.Scale, &column->typmod);
+	column->typid = tds_type(info.Type, info.Precision, info.Scale, &column->typmod);
 	session->types[i] = info.Type;
+	if (info.Type == TDS_VARIANT)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("column \"%s\" of the query has type sql_variant", column->name),
+						errhint("Cast it in the query, or read the table as an object.")));
 	if (!OidIsValid(column->typid))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("column \"%s\" has a type that is not supported", column->name),

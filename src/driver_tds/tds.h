@@ -22,6 +22,7 @@
 #define TDS_UNIQUE 36
 #define TDS_VARIANT 98
 #define TDS_UDT 240
+#define TDS_XML 241
 
 /* What the server or the library said first during a call.  Text is in UTF-8. */
 typedef struct TdsMessage
@@ -67,6 +68,9 @@ typedef struct TdsSession
 	int64 rows; /* of the result, so far */
 } TdsSession;
 
+/* driver.c */
+extern PGDLLEXPORT const CsSqlDriver *cs_sql_driver_get(void);
+
 /* connect.c */
 extern CsSqlSession *tds_connect(CsSqlLogin *login);
 extern char *tds_to_utf8(const char *text);
@@ -98,7 +102,7 @@ extern bool tds_describe_by_procedure(TdsSession *session, const char *sql);
 extern List *tds_list(CsSqlSession *session, const char *schema, List *only);
 
 /* type.c: the type here for one of [MS-TDS] (as sys.types numbers them, too); InvalidOid if there is none. */
-extern Oid tds_type(int type, int length, int precision, int scale, int32 *typmod);
+extern Oid tds_type(int type, int precision, int scale, int32 *typmod);
 
 /* value.c: one value.  False, with *why: it can't be had here. */
 extern bool tds_value(int type, const BYTE *data, int length, Datum *value, int *code,
@@ -107,9 +111,5 @@ extern bool tds_value(int type, const BYTE *data, int length, Datum *value, int 
 /* text.c */
 extern bool tds_text(const char *utf8, int length, Datum *value, int *code, const char **why);
 extern char *tds_from_utf8(const char *utf8);
-
-/* variant.c: the text of a value whose type comes with it. */
-extern bool tds_variant(const BYTE *data, Datum *value, int *code, const char **why);
-extern char *tds_digits(const DBNUMERIC *number);
 
 #endif /* CS_TDS_H */

@@ -16,7 +16,7 @@
 static int32 numeric_typmod(int precision, int scale);
 
 Oid
-tds_type(int type, int length, int precision, int scale, int32 *typmod)
+tds_type(int type, int precision, int scale, int32 *typmod)
 {
 	*typmod = -1;
 	switch (type)
@@ -71,7 +71,7 @@ tds_type(int type, int length, int precision, int scale, int32 *typmod)
 		case 175:
 		case 231:
 		case 239:
-		case 241:
+		case TDS_XML:
 		case 244:
 		case TDS_VARIANT:
 			return TEXTOID;

@@ -22,6 +22,7 @@
 #define TICKS_PER_USEC 10 /* of 100 ns */
 
 static Datum number(const char *digits);
+static char *digits_of(const DBNUMERIC *number);
 static Datum money(int64 units);
 static int64 round_ticks(uint64 ticks);
 static Timestamp timestamp(int days, int64 usecs);
@@ -87,7 +88,7 @@ tds_value(int type, const BYTE *data, int length, Datum *value, int *code, const
 		case SYBNUMERIC:
 		case SYBDECIMAL:
 			memcpy(&raw.numeric, data, sizeof(raw.numeric));
-			*value = number(tds_digits(&raw.numeric));
+			*value = number(digits_of(&raw.numeric));
 			return true;
 		case SYBDATETIME4:
 			memcpy(&raw.minutes, data, sizeof(raw.minutes));
@@ -132,8 +133,6 @@ tds_value(int type, const BYTE *data, int length, Datum *value, int *code, const
 				return false;
 			*value = bytes(data, length);
 			return true;
-		case TDS_VARIANT:
-			return tds_variant(data, value, code, why);
 		default:
 			*code = ERRCODE_FEATURE_NOT_SUPPORTED;
 			*why = "its type is not supported";
@@ -146,6 +145,41 @@ number(const char *digits)
 {
 	return DirectFunctionCall3(numeric_in, CStringGetDatum(digits), ObjectIdGetDatum(InvalidOid),
 							   Int32GetDatum(-1));
+}
+
+/* In decimal: four limbs of 32 bits are divided by 10^9 until nothing is left. */
+static char *
+digits_of(const DBNUMERIC *number)
+{
+	/* the bytes that FreeTDS fills for a precision: those that 10^precision - 1 needs */
+	int nbytes = (number->precision * 33219281 / 10000000 + 1 + 7) / 8;
+	uint32 limbs[5] = { 0 };
+	char digits[64];
+	char *end = digits + sizeof(digits) - 1;
+	char *start = end;
+	int ndigits;
+
+	for (int i = 0; i < nbytes; i++)
+		limbs[i / 4] |= (uint32) number->array[nbytes - i] << (i % 4 * 8);
+	*end = '\0';
+	for (int group = 0; group < 5; group++)
+	{
+		uint64 rest = 0;
+
+		for (int i = lengthof(limbs) - 1; i >= 0; i--)
+		{
+			rest = rest << 32 | limbs[i];
+			limbs[i] = (uint32) (rest / 1000000000);
+			rest %= 1000000000;
+		}
+		for (int i = 0; i < 9; i++, rest /= 10)
+			*--start = (char) ('0' + rest % 10);
+	}
+	ndigits = (int) (end - start);
+	while (ndigits > number->scale + 1 && *start == '0')
+		start++, ndigits--;
+	return psprintf("%s%.*s%s%s", number->array[0] ? "-" : "", ndigits - number->scale, start,
+					number->scale > 0 ? "." : "", start + ndigits - number->scale);
 }
 
 /* Of 1/10000. */

@@ -37,8 +37,9 @@ const CsSqlSource cs_source_sqlserver = { CS_SQL_SOURCE("sqlserver", CS_FOR_SQLS
 										  1433 };
 
 /*
- * Only what both sides certainly see alike.  Texts are compared there by a collation that mostly ignores
- * case, and not at all if they are ntext or xml; decimals here may have more digits than a constant there.
+ * Only what both sides certainly see alike.  Texts that are equal here are equal there, too, though its collation
+ * may ignore case; those without a collation are ntext or xml, which cannot be compared.  Decimals here may have
+ * more digits than a constant there.
  * Of dates and times, which have other limits and were rounded, a lower bound is put low enough.
  */
 static bool
@@ -57,6 +58,9 @@ compares(const CsColumn *column, CsComparison comparison, Oid type, bool *exactl
 		case BOOLOID:
 		case UUIDOID: /* have another order there */
 			return is_equality;
+		case TEXTOID:
+			*exactly = false;
+			return comparison == CS_EQUAL && OidIsValid(column->collation);
 		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
@@ -89,6 +93,10 @@ append_constant(StringInfo sql, Oid type, Datum value)
 			break;
 		case BOOLOID:
 			appendStringInfoString(sql, DatumGetBool(value) ? "1" : "0");
+			break;
+		case TEXTOID:
+			appendStringInfoChar(sql, 'N');
+			cs_sql_append_text(sql, &cs_sqlserver_dialect, TextDatumGetCString(value));
 			break;
 		case UUIDOID:
 			appendStringInfo(sql, "CAST(N'%s' AS uniqueidentifier)",

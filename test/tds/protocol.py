@@ -213,7 +213,7 @@ def variant():
     def write(v):
         if v is None:
             return struct.pack('<I', 0)
-        base, props, data = v
+        base, props, data = (0xE7, LATIN1 + struct.pack('<H', 8000), utf16(v)) if isinstance(v, str) else v
         return struct.pack('<IBB', 2 + len(props) + len(data), base, len(props)) + props + data
     return b'\x62' + struct.pack('<I', 8009), write
 

@@ -96,7 +96,8 @@ class Channel:
 
     def send_message(self, data, kind=tds.REPLY):
         room = PACKET - 8
-        pieces = [data[at:at + room] for at in range(0, len(data), room)] or [b'']
+        data = memoryview(data)
+        pieces = [bytes(data[at:at + room]) for at in range(0, len(data), room)] or [b'']
         for i, piece in enumerate(pieces):
             self.send_packet(piece, i == len(pieces) - 1, kind)
 
@@ -243,18 +244,20 @@ class Session(threading.Thread):
 
     def find(self, sql):
         """The table, its selected columns and the limit of a statement; an error of its own number if none."""
-        match = re.search(r'FROM (?:\[(\w+)\]|(\w+))\.(?:\[([^\]]+)\]|(\w+))', sql)
+        match = re.search(r'FROM (?:\[(\w+)\]|(\w+))\.(?:\[((?:[^\]]|\]\])+)\]|(\w+))', sql)
         if not match:
             raise LookupError(102, "Incorrect syntax near '%s'." % sql.split(' ')[0], 15)
-        name = match.group(3) or match.group(4)
+        name = (match.group(3) or match.group(4)).replace(']]', ']')
         table = tables.TABLES.get(name)
         if table is None:
             raise LookupError(208, "Invalid object name '%s.%s'." % (match.group(1) or match.group(2), name), 16)
         listed = re.match(r'SELECT (?:TOP \((\d+)\) )?(.*?) FROM ', sql, re.S)
         columns = table.columns
         if listed.group(2) != '*':
-            names = re.findall(r'\[((?:[^\]]|\]\])*)\]', listed.group(2))
-            by_name = {c.name: c for c in table.columns}
+            expressions = r'CASE CAST\(SQL_VARIANT_PROPERTY\(.*? END AS (\[[^\]]+\])'
+            as_text = re.findall(expressions, listed.group(2))
+            names = re.findall(r'\[((?:[^\]]|\]\])*)\]', re.sub(expressions, r'\1', listed.group(2)))
+            by_name = {c.name: c.as_text if '[%s]' % c.name in as_text else c for c in table.columns}
             for one in names:
                 if one.replace(']]', ']') not in by_name:
                     raise LookupError(207, "Invalid column name '%s'." % one, 16)
@@ -313,7 +316,7 @@ class Session(threading.Thread):
             self.error(*error.args)
             return
         wire = [c.wire for c in columns]
-        places = [table.columns.index(c) for c in columns]
+        places = [[c.name for c in table.columns].index(c.name) for c in columns]
         buffer = tds.colmetadata(wire)
         count = 0
         for item in table.rows():
@@ -338,12 +341,14 @@ class Session(threading.Thread):
     def flush(self, buffer, keep=0):
         """Sends whole packets; None: the client wanted no more."""
         room = PACKET - 8
-        while len(buffer) > keep:
+        view = memoryview(buffer)
+        at = 0
+        while len(buffer) - at > keep:
             if self.channel.readable(0) and self.attended():
                 return None
-            self.channel.send_packet(buffer[:room], False)
-            buffer = buffer[room:]
-        return buffer
+            self.channel.send_packet(bytes(view[at:at + room]), False)
+            at += room
+        return bytes(view[at:])
 
     def attended(self):
         kind, status, data = self.channel.read_packet()
