@@ -49,7 +49,6 @@ static int create_file(const char *content);
 static void close_files(void *arg);
 static LOGINREC *create_login(TdsSession *session);
 static char *login_text(const char *what, const char *value);
-static void check_peer(TdsSession *session);
 static void prepare_session(TdsSession *session);
 static char *read_version(TdsSession *session);
 
@@ -73,7 +72,8 @@ tds_connect(CsSqlLogin *login)
 			session->stalled || session->library.number != SYBEFCON)
 			tds_throw(session, "could not log in to the server");
 	}
-	check_peer(session);
+	if (tds_is_elsewhere(session, dbiordesc(session->process)))
+		tds_throw(session, "");
 	prepare_session(session);
 	session->deadline = 0;
 	return &session->base;
@@ -308,29 +308,27 @@ login_text(const char *what, const char *value)
  * The server may have sent FreeTDS elsewhere ([MS-TDS] 2.2.7.9, routing), which goes there without asking.
  * Who may be connected to is decided by censync.allowed_hosts, not by a server.
  */
-static void
-check_peer(TdsSession *session)
+bool
+tds_is_elsewhere(TdsSession *session, int fd)
 {
 	CsSqlLogin *login = session->login;
 	struct sockaddr_storage peer = { 0 };
 	socklen_t len = sizeof(peer);
 	const void *address = &((struct sockaddr_in *) &peer)->sin_addr;
-	int port;
 	char text[INET6_ADDRSTRLEN] = "";
+	int port;
 
-	if (getpeername(dbiordesc(session->process), (struct sockaddr *) &peer, &len) != 0)
-		tds_throw(session, "could not log in to the server");
+	if (fd < 0 || getpeername(fd, (struct sockaddr *) &peer, &len) != 0)
+		return false;
 	if (peer.ss_family == AF_INET6)
 		address = &((struct sockaddr_in6 *) &peer)->sin6_addr;
 	/* sin6_port is where sin_port is */
 	port = pg_ntoh16(((struct sockaddr_in *) &peer)->sin_port);
 	(void) inet_ntop(peer.ss_family, address, text, sizeof(text));
-	if (port != login->port || strcmp(text, login->address) != 0)
-		ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-						errmsg("the server sends its clients to another host"),
-						errdetail("It is %s port %d.", text, port),
-						errhint("Set the connection policy of the Azure server to Proxy, or option "
-								"\"host\" to where it sends its clients.")));
+	if (port == login->port && strcmp(text, login->address) == 0)
+		return false;
+	snprintf(session->elsewhere, sizeof(session->elsewhere), "%s port %d", text, port);
+	return true;
 }
 
 /* DB-Library's own defaults are not those of any other client: texts end after 4096 bytes, and queries that

@@ -162,6 +162,11 @@ throw_library(TdsSession *session, const char *what)
 	bool connecting = session->deadline != 0;
 	int code = connecting ? ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION : LOST;
 
+	if (session->elsewhere[0] != '\0')
+		ereport(ERROR, (errcode(code), errmsg("the server sends its clients to another host"),
+						errdetail("It is %s.", session->elsewhere),
+						errhint("Set the connection policy of the Azure server to Proxy, or option "
+								"\"host\" to where it sends its clients.")));
 	if (session->stalled && connecting)
 		ereport(
 			ERROR,

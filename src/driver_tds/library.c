@@ -107,6 +107,8 @@ on_error(DBPROCESS *process, int severity, int number, int os_error, char *text,
 
 	if (current == NULL)
 		return INT_CANCEL;
+	if (current->deadline != 0 && process && tds_is_elsewhere(current, dbiordesc(process)))
+		return INT_CANCEL;
 	if (number == SYBETIME)
 		return on_timeout();
 	if (number == SYBEICONVI || number == SYBEICONV2BIG)

@@ -59,6 +59,7 @@ typedef struct TdsSession
 	TdsMessage server;		 /* the first error of the call */
 	TdsMessage library;		 /* likewise, of FreeTDS; number is a SYBE... */
 	int os_error;			 /* that comes with it, or 0 */
+	char elsewhere[64];		 /* where the server has sent FreeTDS instead, or "" */
 	bool stalled;			 /* it waited longer than it may */
 	bool attention;			 /* the server was asked to stop */
 	bool replaced;			 /* characters became question marks */
@@ -74,6 +75,9 @@ extern PGDLLEXPORT const CsSqlDriver *cs_sql_driver_get(void);
 /* connect.c */
 extern CsSqlSession *tds_connect(CsSqlLogin *login);
 extern char *tds_to_utf8(const char *text);
+
+/* Is the socket connected to another address than login's?  Notes it in session->elsewhere; throws nothing. */
+extern bool tds_is_elsewhere(TdsSession *session, int fd);
 
 /* handshake.c: a first, short connection: is there a server, does it encrypt, and is its certificate for
  * login->host?  Returns it in PEM, or NULL if it was not verified; sets *tls to what was agreed on. */

@@ -150,7 +150,12 @@ sub start_server
 	return $self;
 }
 
-END { $_->kill_kill foreach @running }
+END
+{
+	my $status = $?;
+	$_->kill_kill foreach @running;
+	$? = $status;
+}
 
 sub create_source
 {
@@ -340,7 +345,7 @@ sub test_logins
 	like(error_of(preview('two', 'busy')), qr/08006: Database 'shop' on server 'fake' is not currently available/, 'Azure SQL while it moves');
 	my $routed = start_server('routed', '--route', "localhost:$server->{port}");
 	create_source('routed', $routed);
-	like(error_of(preview('two', 'routed')), qr/08001: the server sends its clients to another host\nDETAIL:  It is 127\.0\.0\.1 port $server->{port}\.\nHINT:  Set the connection policy/,
+	like(error_of(preview('two', 'routed')), qr/08001: the server sends its clients to another host\nDETAIL:  It is (127\.0\.0\.1|::1) port $server->{port}\.\nHINT:  Set the connection policy/,
 		'a server that sends its clients elsewhere');
 	create_source('nowhere', { port => $server->{port} }, host => 'no.such.host.invalid');
 	like(failing_step('nowhere'), qr/^resolve could not resolve host/, 'no such host');
@@ -417,7 +422,6 @@ sub test_options
 	sql(preview('two', 'ro'));
 	is((grep { $_->{event} eq 'login' } log_of($server))[-1]->{read_only}, JSON::PP::true, 'read_only_intent');
 	like(error_of(q(ALTER SERVER ms OPTIONS (ADD tls 'maybe'))), qr/invalid value for option "tls"\nHINT:  Expected: verify, require or off/, 'a value of tls');
-	like(error_of(q(CREATE SERVER x TYPE 'http' FOREIGN DATA WRAPPER censync OPTIONS (url 'http://x', tls 'off'))), qr/"tls"/, 'tls is no option of http');
 	create_source('named', $server, host => '/tmp', ca_file => undef);
 	like(error_of(preview('two', 'named')), qr/22023: "\/tmp" is not the name of a host that a SQL Server can have/, 'no socket');
 	sql(q(CREATE ROLE plain; GRANT CREATE ON DATABASE postgres TO plain; GRANT USAGE ON FOREIGN DATA WRAPPER censync TO plain));
