@@ -312,19 +312,24 @@ bool
 tds_is_elsewhere(TdsSession *session, int fd)
 {
 	CsSqlLogin *login = session->login;
-	struct sockaddr_storage peer = { 0 };
+	union
+	{
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} peer;
 	socklen_t len = sizeof(peer);
-	const void *address = &((struct sockaddr_in *) &peer)->sin_addr;
 	char text[INET6_ADDRSTRLEN] = "";
 	int port;
 
-	if (fd < 0 || getpeername(fd, (struct sockaddr *) &peer, &len) != 0)
+	memset(&peer, 0, sizeof(peer));
+	if (fd < 0 || getpeername(fd, &peer.any, &len) != 0)
 		return false;
-	if (peer.ss_family == AF_INET6)
-		address = &((struct sockaddr_in6 *) &peer)->sin6_addr;
-	/* sin6_port is where sin_port is */
-	port = pg_ntoh16(((struct sockaddr_in *) &peer)->sin_port);
-	(void) inet_ntop(peer.ss_family, address, text, sizeof(text));
+	if (peer.any.sa_family == AF_INET6)
+		(void) inet_ntop(AF_INET6, &peer.v6.sin6_addr, text, sizeof(text));
+	else
+		(void) inet_ntop(AF_INET, &peer.v4.sin_addr, text, sizeof(text));
+	port = pg_ntoh16(peer.any.sa_family == AF_INET6 ? peer.v6.sin6_port : peer.v4.sin_port);
 	if (port == login->port && strcmp(text, login->address) == 0)
 		return false;
 	snprintf(session->elsewhere, sizeof(session->elsewhere), "%s port %d", text, port);

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "catalog/pg_type.h"
@@ -22,10 +24,16 @@
 /* First byte of a record of encrypted data in TLS. */
 #define TLS_APPLICATION_DATA 0x17
 
+/* Around the UTF-16 of a batch: the packet's header and ALL_HEADERS; and the least that TLS adds, a header
+ * and a tag. */
+#define PACKET_HEADERS (8 + 22)
+#define MIN_TLS_OVERHEAD (5 + 16)
+
 static bool send_statement(TdsSession *session, const char *sql);
 static void drain(TdsSession *session);
 static void wait_for_answer(TdsSession *session);
-static void check_encryption(TdsSession *session);
+static void check_encryption(TdsSession *session, int64 sent_before, int length);
+static int64 bytes_sent(int fd);
 static bool next_result(TdsSession *session);
 static void set_columns(TdsSession *session);
 static void set_column(TdsSession *session, int i);
@@ -125,6 +133,7 @@ static bool
 send_statement(TdsSession *session, const char *sql)
 {
 	char *text = tds_to_utf8(sql);
+	int64 sent_before = bytes_sent(dbiordesc(session->process));
 	bool sent;
 
 	Assert(!session->pending);
@@ -138,7 +147,7 @@ send_statement(TdsSession *session, const char *sql)
 	session->rows = 0;
 	wait_for_answer(session);
 	if (session->tls != TDS_TLS_OFF && session->deadline != 0)
-		check_encryption(session);
+		check_encryption(session, sent_before, (int) strlen(text));
 	tds_enter(session);
 	sent = dbsqlok(session->process) == SUCCEED;
 	tds_leave(session);
@@ -181,18 +190,39 @@ wait_for_answer(TdsSession *session)
 	tds_throw(session, "");
 }
 
-/* FreeTDS ends the encryption behind the login when the server says so; what we wanted was a connection
- * that is encrypted as a whole. */
+/*
+ * FreeTDS ends the encryption behind the login when the server says so, and nothing proves that it was the
+ * server who did; what we wanted was a connection that is encrypted as a whole.  The answer must look like TLS,
+ * and what was sent must have been larger than the statement is: the system counts it.
+ */
 static void
-check_encryption(TdsSession *session)
+check_encryption(TdsSession *session, int64 sent_before, int length)
 {
+	int fd = dbiordesc(session->process);
+	int64 sent = bytes_sent(fd) - sent_before;
 	unsigned char first;
+	bool in_clear = recv(fd, &first, 1, MSG_PEEK) == 1 && first != TLS_APPLICATION_DATA;
 
-	if (recv(dbiordesc(session->process), &first, 1, MSG_PEEK) == 1 &&
-		first != TLS_APPLICATION_DATA)
+	if (sent_before > 0 && sent < PACKET_HEADERS + 2 * length + MIN_TLS_OVERHEAD)
+		in_clear = true;
+	if (in_clear)
 		ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 						errmsg("the server encrypts nothing but the login"),
 						errhint("Set it to encrypt connections as a whole.")));
+}
+
+/* On a connection, without what was sent twice; 0: the system does not tell. */
+static int64
+bytes_sent(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
+		len < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(info.tcpi_bytes_retrans))
+		return 0;
+	return (int64) (info.tcpi_bytes_sent - info.tcpi_bytes_retrans);
 }
 
 /* False: there is none with columns any more, and the server is done. */

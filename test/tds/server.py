@@ -38,6 +38,7 @@ class Channel:
         self.outgoing = ssl.MemoryBIO()
         self.wrapped = False    # TLS goes inside of packets: the handshake
         self.packet_id = 0
+        self.reply_type = tds.REPLY
 
     def recv_exactly(self, n):
         data = b''
@@ -89,12 +90,13 @@ class Channel:
             if status & tds.EOM:
                 return kind, data
 
-    def send_packet(self, data, eom, kind=tds.REPLY):
+    def send_packet(self, data, eom, kind=None):
+        kind = kind or self.reply_type
         self.packet_id = self.packet_id % 255 + 1
         header = struct.pack('>BBHHBB', kind, tds.EOM if eom else 0, len(data) + 8, 51, self.packet_id, 0)
         self.send_raw(header + data)
 
-    def send_message(self, data, kind=tds.REPLY):
+    def send_message(self, data, kind=None):
         room = PACKET - 8
         data = memoryview(data)
         pieces = [bytes(data[at:at + room]) for at in range(0, len(data), room)] or [b'']
@@ -161,7 +163,10 @@ class Session(threading.Thread):
         tds.check(kind == tds.PRELOGIN, 'no PRELOGIN comes first')
         wanted = tds.parse_prelogin(data)[1][0]
         # what a server answers (2.2.6.5): off 0, on 1, not supported 2, required 3
-        answer = {'on': {0: 1, 1: 1, 2: 3, 3: 3}[wanted], 'login': 0, 'none': 2}[arguments.encrypt]
+        how = arguments.encrypt
+        if how in ('later', 'pretend') and self.server.connections == 1:
+            how = 'on'
+        answer = {'on': {0: 1, 1: 1, 2: 3, 3: 3}[wanted], 'login': 0, 'later': 0, 'pretend': 0, 'none': 2}[how]
         self.channel.send_message(tds.prelogin_reply(answer))
         if answer == 3 and wanted == 2:
             return False
@@ -170,6 +175,8 @@ class Session(threading.Thread):
         kind, data = self.channel.read_message()
         if answer == 0:
             self.channel.tls = None
+        if how == 'pretend':
+            self.channel.reply_type = 0x17  # as a record of TLS begins
         tds.check(kind == tds.LOGIN7, 'no LOGIN7 after PRELOGIN')
         fields = tds.parse_login7(data)
         good = fields['user'] == 'reader' and fields['password'] == PASSWORD
@@ -366,6 +373,7 @@ class Server:
     def __init__(self, arguments):
         self.arguments = arguments
         self.lock = threading.Lock()
+        self.connections = 0
         self.context = None
         if arguments.cert:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -382,7 +390,9 @@ class Server:
             file.write(str(listener.getsockname()[1]))
         os.rename(self.arguments.port_file + '.new', self.arguments.port_file)
         while True:
-            Session(listener.accept()[0], self).start()
+            sock = listener.accept()[0]
+            self.connections += 1
+            Session(sock, self).start()
 
 
 def end_with(parent):
@@ -398,7 +408,7 @@ def main():
     parser.add_argument('--log', required=True)
     parser.add_argument('--cert')
     parser.add_argument('--key')
-    parser.add_argument('--encrypt', choices=('on', 'login', 'none'), default='on')
+    parser.add_argument('--encrypt', choices=('on', 'login', 'later', 'pretend', 'none'), default='on')
     parser.add_argument('--version', default='Microsoft SQL Server 2019 (RTM-CU22) (KB5027702) - 15.0.4322.2 (X64) \n\tfake')
     parser.add_argument('--route', help='HOST:PORT to send clients to')
     parser.add_argument('--busy', action='store_true', help='refuse logins as Azure SQL does while it moves')
