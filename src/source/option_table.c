@@ -16,6 +16,7 @@
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
+static void check_tls(const char *name, const char *value);
 static void check_seconds(const char *name, const char *value);
 static void check_some_seconds(const char *name, const char *value);
 static void check_count(const char *name, const char *value);
@@ -32,7 +33,6 @@ static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
 static void check_client_auth(const char *name, const char *value);
-static void check_tls(const char *name, const char *value);
 static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
 
 #define SERVER CS_LEVEL_SERVER
@@ -49,15 +49,15 @@ static const CsOption options[] = {
 	{ "end_of_body", CS_FOR_HTTP, SERVER, false, check_end_of_body },
 	{ "max_response_size", CS_FOR_HTTP, SERVER, false, check_size },
 	{ "rate_limit", CS_FOR_HTTP, SERVER, false, check_rate },
+	{ "read_only_intent", CS_FOR_TDS, SERVER, false, check_boolean },
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
+	{ "tls", CS_FOR_TDS, SERVER, true, check_tls },
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
 	/* where a database is */
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL, SERVER, false, check_host },
 	{ "port", CS_FOR_SQL, SERVER, false, check_port },
-	{ "read_only_intent", CS_FOR_TDS, SERVER, false, check_boolean },
-	{ "tls", CS_FOR_TDS, SERVER, true, check_tls },
 	/* what */
 	{ "object", CS_FOR_ALL, CS_LEVEL_TABLE, false, NULL },
 	{ "query", CS_FOR_SQL, CS_LEVEL_TABLE, false, NULL },
@@ -138,6 +138,13 @@ check_boolean(const char *name, const char *value)
 
 	if (!parse_bool(value, &ignored))
 		bad_value(name, "true or false");
+}
+
+static void
+check_tls(const char *name, const char *value)
+{
+	if (strcmp(value, "verify") != 0 && strcmp(value, "require") != 0 && strcmp(value, "off") != 0)
+		bad_value(name, "verify, require or off");
 }
 
 static void
@@ -269,13 +276,6 @@ check_client_auth(const char *name, const char *value)
 {
 	if (strcmp(value, "basic") != 0 && strcmp(value, "body") != 0)
 		bad_value(name, "basic or body");
-}
-
-static void
-check_tls(const char *name, const char *value)
-{
-	if (strcmp(value, "verify") != 0 && strcmp(value, "require") != 0 && strcmp(value, "off") != 0)
-		bad_value(name, "verify, require or off");
 }
 
 /* The value itself stays out of the message: it may be a secret that was put in the wrong place. */
