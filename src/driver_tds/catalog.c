@@ -109,20 +109,28 @@ adopt_columns(TdsSession *session, List *columns)
 List *
 tds_list(CsSqlSession *base, const char *schema, List *only)
 {
-	static const int at[N_PLACES] = { 1, 2, 4, 5, 6 };
+	static const char *const names[N_PLACES] = { "column_name", "type_id", "precision", "scale",
+												 "is_nullable" };
 	TdsSession *session = (TdsSession *) base;
 	List *objects = NIL;
+	int at[N_PLACES];
+	int object_name;
+	int type_name;
 
 	tds_run(session, list_query(schema, only));
+	object_name = find(base, "name");
+	type_name = find(base, "type_name");
+	for (int i = 0; i < N_PLACES; i++)
+		at[i] = find(base, names[i]);
 	while (tds_next_row(base))
 	{
-		char *name = text_of(base, 0);
+		char *name = text_of(base, object_name);
 		CsObject *object = objects ? llast(objects) : NULL;
 
 		CHECK_FOR_INTERRUPTS();
 		if (object == NULL || strcmp(object->name, name) != 0)
 			object = add_object(&objects, schema, name);
-		add_column(object, read_column(base, at, text_of(base, 3)));
+		add_column(object, read_column(base, at, text_of(base, type_name)));
 	}
 	return objects;
 }

@@ -302,18 +302,17 @@ class Session(threading.Thread):
     def catalog(self, sql):
         columns = [tds.Column('name', tds.nvarchar(128), False), tds.Column('column_name', tds.nvarchar(128)),
                    tds.Column('type_id', tds.fixed(0x38, '<i')), tds.Column('type_name', tds.nvarchar(128)),
-                   tds.Column('max_length', tds.fixed(0x34, '<h'), False),
                    tds.Column('precision', tds.fixed(0x30, '<B'), False),
-                   tds.Column('scale', tds.fixed(0x30, '<B'), False), tds.Column('is_nullable', tds.intn(1))]
+                   tds.Column('scale', tds.fixed(0x30, '<B'), False),
+                   tds.Column('is_nullable', tds.byte_len(0x68, 1, lambda v: bytes([v])))]
         schema = re.search(r"s\.name = N'((?:[^']|'')*)'", sql).group(1)
         only = re.search(r'o\.name IN \((.*?)\)', sql.split('s.name = ')[1])
         names = sorted(tables.TABLES) if schema == 'dbo' else []
         if only:
             wanted = [n.replace("''", "'") for n in re.findall(r"N'((?:[^']|'')*)'", only.group(1))]
             names = [n for n in names if n in wanted]
-        rows = [[n, c.name, c.type_id, c.type_name.split('(')[0], c.length, c.precision, c.scale, int(c.nullable)]
+        rows = [[n, c.name, c.type_id, c.type_name.split('(')[0], c.precision, c.scale, int(c.nullable)]
                 for n in names for c in tables.TABLES[n].columns]
-        columns[7] = tds.Column('is_nullable', tds.byte_len(0x68, 1, lambda v: bytes([v])))
         self.rows(columns, rows)
 
     def select(self, sql):
