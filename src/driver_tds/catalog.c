@@ -169,6 +169,8 @@ number_of(const CsSqlSession *session, int column)
 			return DatumGetInt16(value);
 		case INT4OID:
 			return DatumGetInt32(value);
+		case INT8OID:
+			return (int) DatumGetInt64(value);
 		default:
 			return 0;
 	}

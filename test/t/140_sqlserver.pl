@@ -288,7 +288,7 @@ sub test_statements
 # Names, types and NOT NULL of the catalog; what is sent of a WHERE.
 sub test_import
 {
-	sql(q(CREATE SCHEMA shop; IMPORT FOREIGN SCHEMA dbo LIMIT TO (types, variants, not_null, unknown_type, two, "odd ]name.x\"\"") FROM SERVER ms INTO shop));
+	sql(q(CREATE SCHEMA shop; IMPORT FOREIGN SCHEMA dbo LIMIT TO (types, variants, not_null, unknown_type, two, "odd ]name.x""") FROM SERVER ms INTO shop));
 	my %types = map { split /=/, $_, 2 } split /\n/,
 	  sql(q(SELECT attname || '=' || format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'shop.types'::regclass AND attnum > 1));
 	my %expected = map { ("c_$_->[0]", sql("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'got'::regclass AND attname = 'c_$_->[0]'")) } @types;
@@ -296,15 +296,15 @@ sub test_import
 	is(sql(q(SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'shop.not_null'::regclass AND attnum > 0 AND attnotnull)),
 		'id b t s l r f m sm dt sdt', 'NOT NULL');
 	is(sql(q(SELECT string_agg(attname, ' ') FROM pg_attribute WHERE attrelid = 'shop.unknown_type'::regclass AND attnum > 0)), 'id', 'a type that is not supported');
-	is(sql(q(SELECT * FROM shop."odd ]name.x\"\"")), '1|x', 'names with everything in them');
+	is(sql(q(SELECT * FROM shop."odd ]name.x""")), '1|x', 'names with everything in them');
 	is(sql(q(SELECT count(*) FROM shop.types)), 4, 'a scan');
 	is(sql(q(SELECT v FROM shop.two WHERE id >= 1 AND v = 'one')), 'one', 'a scan with conditions');
 	like((map { $_->{sql} // () } log_of($server))[-1], qr/WHERE \[id\] >= 1 AND \[v\] = N'one'$/, 'which were sent');
 	sql(q(SELECT id FROM shop.types WHERE c_text = 'z' AND c_ntext = 'v' AND c_xml = '<r/>' AND c_varchar = 'x'
 		AND c_uuid = '00112233-4455-6677-8899-aabbccddeeff' AND c_datetime2 >= '2024-01-01' AND c_date >= '-infinity' AND c_offset >= 'infinity'));
-	is((map { $_->{sql} // () } log_of($server))[-1] =~ s/.* WHERE //sr =~ s/ AND /\n/gr, join("\n", q([c_varchar] = N'x'),
+	is_deeply([ sort split / AND /, (map { $_->{sql} // () } log_of($server))[-1] =~ s/.* WHERE //sr ], [ sort q([c_varchar] = N'x'),
 			q([c_uuid] = CAST(N'00112233-4455-6677-8899-aabbccddeeff' AS uniqueidentifier)), q([c_datetime2] >= CAST(N'2023-12-31 23:59:59.999000' AS datetime2(7))),
-			q([c_date] >= CAST(N'0001-01-01' AS date)), q([c_offset] >= CAST(N'9999-12-31 23:59:58.999000 +00:00' AS datetimeoffset(7)))),
+			q([c_date] >= CAST(N'0001-01-01' AS date)), q([c_offset] >= CAST(N'9999-12-31 23:59:58.999000 +00:00' AS datetimeoffset(7))) ],
 		'no text that can not be compared, and bounds that SQL Server has');
 }
 
