@@ -180,12 +180,17 @@ throw_library(TdsSession *session, const char *what)
 						errdetail("There was not a byte from it for %d seconds.",
 								  session->login->stall_timeout_s),
 						errhint("Option \"stall_timeout\" of the server says how long to wait.")));
-	errno = session->os_error;
-	ereport(ERROR, (errcode(code), errmsg("%s", what),
-					session->library.number == 0
-						? errdetail("The connection was closed.")
-						: errdetail("FreeTDS says: %s%s%s (error %d).", session->library.text,
-									session->os_error ? ": " : "",
-									session->os_error ? strerror(session->os_error) : "",
-									session->library.number)));
+	ereport(
+		ERROR,
+		(errcode(code), errmsg("%s", what),
+		 session->library.number == 0
+			 ? errdetail("The connection was closed.")
+			 : errdetail("FreeTDS says: %s%s%s (error %d).", session->library.text,
+						 session->os_error ? ": " : "",
+						 session->os_error ? strerror(session->os_error) : "",
+						 session->library.number),
+		 connecting && session->tls == TDS_TLS_VERIFY && session->library.number == SYBEFCON
+			 ? errhint("If its name stands for several machines, give them the same certificate, "
+					   "or name one of them in option \"host\".")
+			 : 0));
 }

@@ -121,9 +121,9 @@ sub make_certificates
 	my $make = q(
 		cd "$1"
 		openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=authority -addext basicConstraints=critical,CA:TRUE
-		for name in localhost db.example.com; do
+		for name in localhost db.example.com second; do
 			openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=server
-			printf 'subjectAltName=DNS:%s\n' $name > ext
+			printf 'subjectAltName=DNS:%s\n' $name | sed s/second/localhost/ > ext
 			openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile ext -out $name.pem
 		done);
 	system('sh', '-ec', "exec > /dev/null 2>&1; $make", 'sh', $directory) == 0 or die "no certificates\n";
@@ -139,7 +139,7 @@ sub start_server
 
 	$self->{process} = IPC::Run::start(
 		[ $ENV{PYTHON} || 'python3', '-B', $script, '--parent-pid', $$, '--port-file', $self->{port_file}, '--log', $self->{log},
-			'--cert', "$directory/$certificate.pem", '--key', "$directory/$certificate.key", grep { $_ ne 'other name' } @options ],
+			'--cert', "$directory/$certificate.pem", grep { $_ ne 'other name' } @options ],
 		'<', \$in, '>', "$directory/$name.out", '2>&1');
 	push @running, $self->{process};
 	for (1 .. 200)
@@ -407,6 +407,11 @@ sub test_tls
 		like(error_of(preview('two', $how)), qr/08001: the server encrypts nothing but the login\n/, "the same, found out behind the login ($how)");
 		is(scalar(grep { ($_->{sql} // '') =~ /two/ } log_of($later)), 0, 'no query was sent there');
 	}
+	my $two = start_server('two_faces', '--cert', "$directory/second.pem");
+	create_source('two_faces', $two);
+	like(error_of(preview('two', 'two_faces')), qr/08001: could not log in to the server\n.*\nHINT:  If its name stands for several machines/,
+		'the certificate that was verified is the only one to log in to');
+	is(scalar(grep { $_->{event} eq 'login' } log_of($two)), 0, 'no login was sent to another');
 	create_source('bad_file', $server, ca_file => "$directory/nothing.pem");
 	like(error_of(preview('two', 'bad_file')), qr/could not load certificates from ".*nothing\.pem"/, 'no such file');
 }

@@ -135,7 +135,7 @@ class Session(threading.Thread):
         self.channel = Channel(sock)
         self.sock = sock
         self.server = server
-        self.fmtonly = False
+        self.number = server.connections
         self.textsize = 4096    # as for any DB-Library client that does not ask for more
 
     def log(self, **what):
@@ -164,14 +164,15 @@ class Session(threading.Thread):
         wanted = tds.parse_prelogin(data)[1][0]
         # what a server answers (2.2.6.5): off 0, on 1, not supported 2, required 3
         how = arguments.encrypt
-        if how in ('later', 'pretend') and self.server.connections == 1:
+        if how in ('later', 'pretend') and self.number == 1:
             how = 'on'
         answer = {'on': {0: 1, 1: 1, 2: 3, 3: 3}[wanted], 'login': 0, 'later': 0, 'pretend': 0, 'none': 2}[how]
         self.channel.send_message(tds.prelogin_reply(answer))
         if answer == 3 and wanted == 2:
             return False
         if answer != 2:
-            self.channel.start_tls(self.server.context)
+            contexts = self.server.contexts
+            self.channel.start_tls(contexts[(self.number - 1) % len(contexts)])
         kind, data = self.channel.read_message()
         if answer == 0:
             self.channel.tls = None
@@ -373,11 +374,12 @@ class Server:
         self.arguments = arguments
         self.lock = threading.Lock()
         self.connections = 0
-        self.context = None
-        if arguments.cert:
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.maximum_version = ssl.TLSVersion.TLSv1_2   # all that there is in TDS 7.4
-            self.context.load_cert_chain(arguments.cert, arguments.key)
+        self.contexts = []
+        for cert in arguments.cert:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.maximum_version = ssl.TLSVersion.TLSv1_2    # all that there is in TDS 7.4
+            context.load_cert_chain(cert, cert[:-len('pem')] + 'key')
+            self.contexts.append(context)
 
     def log(self, **what):
         with self.lock, open(self.arguments.log, 'a', encoding='utf-8') as file:
@@ -405,8 +407,7 @@ def main():
     parser.add_argument('--port', type=int, default=0)
     parser.add_argument('--port-file', required=True)
     parser.add_argument('--log', required=True)
-    parser.add_argument('--cert')
-    parser.add_argument('--key')
+    parser.add_argument('--cert', action='append', default=[], help='.pem beside its .key; several: in turn, one a connection')
     parser.add_argument('--encrypt', choices=('on', 'login', 'later', 'pretend', 'none'), default='on')
     parser.add_argument('--version', default='Microsoft SQL Server 2019 (RTM-CU22) (KB5027702) - 15.0.4322.2 (X64) \n\tfake')
     parser.add_argument('--route', help='HOST:PORT to send clients to')
