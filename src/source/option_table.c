@@ -16,6 +16,7 @@
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
+static void check_tls(const char *name, const char *value);
 static void check_seconds(const char *name, const char *value);
 static void check_some_seconds(const char *name, const char *value);
 static void check_count(const char *name, const char *value);
@@ -55,8 +56,10 @@ static const CsOption options[] = {
 	{ "end_of_body", CS_FOR_HTTP, SERVER, false, check_end_of_body },
 	{ "max_response_size", CS_FOR_HTTP, SERVER, false, check_size },
 	{ "rate_limit", CS_FOR_HTTP, SERVER, false, check_rate },
+	{ "read_only_intent", CS_FOR_TDS, SERVER, false, check_boolean },
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
+	{ "tls", CS_FOR_TDS, SERVER, true, check_tls },
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
 	/* where a database is */
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
@@ -165,6 +168,13 @@ check_boolean(const char *name, const char *value)
 
 	if (!parse_bool(value, &ignored))
 		bad_value(name, "true or false");
+}
+
+static void
+check_tls(const char *name, const char *value)
+{
+	if (strcmp(value, "verify") != 0 && strcmp(value, "require") != 0 && strcmp(value, "off") != 0)
+		bad_value(name, "verify, require or off");
 }
 
 static void
