@@ -13,6 +13,7 @@
 #include "source/headers.h"
 #include "source/option_table.h"
 #include "source/options.h"
+#include "source/ssh.h"
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
@@ -55,6 +56,11 @@ static const CsOption options[] = {
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL, SERVER, false, check_host },
 	{ "port", CS_FOR_SQL, SERVER, false, check_port },
+	/* through which SSH host */
+	{ "ssh_config_file", CS_FOR_ALL, SERVER, true, cs_ssh_check_path },
+	{ "ssh_host", CS_FOR_ALL, SERVER, false, cs_ssh_check_host },
+	{ "ssh_known_hosts", CS_FOR_ALL, SERVER, false, cs_ssh_check_known_hosts },
+	{ "ssh_port", CS_FOR_ALL, SERVER, false, check_port },
 	/* what */
 	{ "object", CS_FOR_ALL, CS_LEVEL_TABLE, false, NULL },
 	{ "query", CS_FOR_SQL, CS_LEVEL_TABLE, false, NULL },
@@ -90,6 +96,9 @@ static const CsOption options[] = {
 	{ "client_secret", CS_FOR_HTTP, USER, false, NULL },
 	{ "password", CS_FOR_ALL, USER, false, NULL },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
+	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
+	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
 	{ "token", CS_FOR_HTTP, USER, false, NULL },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },

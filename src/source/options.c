@@ -19,6 +19,7 @@
 #include "net/auth.h"
 #include "source/option_table.h"
 #include "source/options.h"
+#include "source/ssh.h"
 
 static void refuse_option(const char *name, const char *valid) pg_attribute_noreturn();
 static const char *find_value(List *list, const char *name);
@@ -47,6 +48,7 @@ void
 cs_options_validate_credentials(List *given)
 {
 	cs_auth_validate(cs_options_credentials(given));
+	cs_ssh_validate(given);
 }
 
 CsCredentials *
