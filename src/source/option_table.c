@@ -32,7 +32,9 @@ static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
+static void check_sslmode(const char *name, const char *value);
 static void check_client_auth(const char *name, const char *value);
+static void check_one_of(const char *name, const char *value, const char *words);
 static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
 
 #define SERVER CS_LEVEL_SERVER
@@ -61,6 +63,10 @@ static const CsOption options[] = {
 	{ "ssh_host", CS_FOR_ALL, SERVER, false, cs_ssh_check_host },
 	{ "ssh_known_hosts", CS_FOR_ALL, SERVER, false, cs_ssh_check_known_hosts },
 	{ "ssh_port", CS_FOR_ALL, SERVER, false, check_port },
+	/* how libpq connects, under its own names */
+	{ "application_name", CS_FOR_LIBPQ, SERVER, false, NULL },
+	{ "sslmode", CS_FOR_LIBPQ, SERVER, false, check_sslmode },
+	{ "sslrootcert", CS_FOR_LIBPQ, SERVER, true, NULL },
 	/* what */
 	{ "object", CS_FOR_ALL, CS_LEVEL_TABLE, false, NULL },
 	{ "query", CS_FOR_SQL, CS_LEVEL_TABLE, false, NULL },
@@ -95,6 +101,7 @@ static const CsOption options[] = {
 	{ "client_id", CS_FOR_HTTP, USER, false, NULL },
 	{ "client_secret", CS_FOR_HTTP, USER, false, NULL },
 	{ "password", CS_FOR_ALL, USER, false, NULL },
+	{ "password_required", CS_FOR_LIBPQ, USER, true, check_boolean },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
 	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
 	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
@@ -271,10 +278,31 @@ check_port(const char *name, const char *value)
 }
 
 static void
+check_sslmode(const char *name, const char *value)
+{
+	check_one_of(name, value, "disable, allow, prefer, require, verify-ca, verify-full");
+}
+
+static void
 check_client_auth(const char *name, const char *value)
 {
 	if (strcmp(value, "basic") != 0 && strcmp(value, "body") != 0)
 		bad_value(name, "basic or body");
+}
+
+/* words: all there are, by comma. */
+static void
+check_one_of(const char *name, const char *value, const char *words)
+{
+	size_t len = strlen(value);
+
+	for (const char *word = words; len > 0 && word; word = strchr(word, ','))
+	{
+		word += strspn(word, ", ");
+		if (strncmp(word, value, len) == 0 && (word[len] == ',' || word[len] == '\0'))
+			return;
+	}
+	bad_value(name, words);
 }
 
 /* The value itself stays out of the message: it may be a secret that was put in the wrong place. */

@@ -10,12 +10,14 @@
 #include "utils/acl.h"
 
 #include "base/compat.h"
+#include "source/databases.h"
 #include "source/http.h"
 #include "source/query.h"
 #include "source/reader.h"
 
 static const CsSourceType *const source_types[] = {
 	&cs_source_http,
+	&cs_source_postgres.base,
 };
 
 const CsSourceType *

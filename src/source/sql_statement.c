@@ -9,6 +9,7 @@
 #include "source/sql.h"
 #include "source/sql_statement.h"
 
+static void append_part(StringInfo text, const char *name);
 static void append_query(StringInfo sql, const char *query);
 static void append_columns(StringInfo sql, const CsDialect *dialect, List *wanted);
 static void append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
@@ -84,6 +85,21 @@ cs_sql_object_name(const CsDialect *dialect, const char *object)
 	return sql.data;
 }
 
+char *
+cs_sql_object_text(const char *schema, const char *name)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (schema)
+	{
+		append_part(&text, schema);
+		appendStringInfoChar(&text, '.');
+	}
+	append_part(&text, name);
+	return text.data;
+}
+
 void
 cs_sql_append_name(StringInfo sql, const CsDialect *dialect, const char *name)
 {
@@ -124,6 +140,24 @@ cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *c
 		return true;
 	}
 	return dialect->compares(column, comparison, type_of_value, exactly);
+}
+
+static void
+append_part(StringInfo text, const char *name)
+{
+	if (strpbrk(name, ".\"") == NULL)
+	{
+		appendStringInfoString(text, name);
+		return;
+	}
+	appendStringInfoChar(text, '"');
+	for (; *name; name++)
+	{
+		if (*name == '"')
+			appendStringInfoChar(text, '"');
+		appendStringInfoChar(text, *name);
+	}
+	appendStringInfoChar(text, '"');
 }
 
 /* As it is, less the semicolon that an editor may have left behind it. */

@@ -43,6 +43,11 @@ extern char *cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, Lis
 /* "a.b", with parts in double quotes where they have dots or quotes in them, as names of the dialect;
  * 42602 if it is no name. */
 extern char *cs_sql_object_name(const CsDialect *dialect, const char *object);
+
+/* What option object has to say for a table of a schema (NULL: none): the names, in double quotes where
+ * they need them.  In CurrentMemoryContext. */
+extern char *cs_sql_object_text(const char *schema, const char *name);
+
 extern void cs_sql_append_name(StringInfo sql, const CsDialect *dialect, const char *name);
 
 /* The text in single quotes. */
