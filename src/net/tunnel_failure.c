@@ -253,7 +253,8 @@ detail_of(Kind kind, char *words)
 		char *copy = pnstrdup(line, len);
 
 		if (is_worth_showing(copy))
-			appendStringInfo(&detail, "%s%s", detail.len ? " " : "", copy);
+			appendStringInfo(&detail, "%s%s%s", detail.len ? " " : "", copy,
+							 copy[len - 1] == '.' ? "" : ".");
 		line += len;
 		line += strspn(line, "\r\n");
 	}
