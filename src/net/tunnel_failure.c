@@ -18,7 +18,12 @@
 /* Between the end of a connection and that of its ssh. */
 #define PATIENCE_MS 1000
 
+/* The same of one that has logged in: what failed may well be another thing. */
+#define PATIENCE_LATER_MS 200
+
 #define MAX_DETAIL 500
+
+#define LOGGED_IN "Authenticated to "
 
 typedef enum Kind
 {
@@ -53,6 +58,7 @@ static const struct
 };
 
 static bool wait_for_words(const CsTunnel *tunnel);
+static bool has_logged_in(const CsTunnel *tunnel);
 static bool gate_is_gone(const CsTunnel *tunnel);
 static char *read_words(const CsTunnel *tunnel);
 static Kind classify(const char *words, bool authenticated);
@@ -74,7 +80,7 @@ cs_tunnel_failure(CsTunnel *tunnel)
 		return NULL;
 	failed = wait_for_words(tunnel);
 	words = read_words(tunnel);
-	authenticated = strstr(words, "Authenticated to ") != NULL;
+	authenticated = strstr(words, LOGGED_IN) != NULL;
 	if (failed)
 		return describe(tunnel, classify(words, authenticated), words);
 	if (gate_is_gone(tunnel))
@@ -105,7 +111,9 @@ wait_for_words(const CsTunnel *tunnel)
 {
 	CsGateCounts *counts = tunnel->counts;
 
-	for (int waited = 0; waited < PATIENCE_MS; waited += 5)
+	int patience = has_logged_in(tunnel) ? PATIENCE_LATER_MS : PATIENCE_MS;
+
+	for (int waited = 0; waited < patience; waited += 5)
 	{
 		if (pg_atomic_read_u32(&counts->failed) > tunnel->forgiven)
 			return true;
@@ -115,6 +123,16 @@ wait_for_words(const CsTunnel *tunnel)
 		pg_usleep(5000);
 	}
 	return false;
+}
+
+static bool
+has_logged_in(const CsTunnel *tunnel)
+{
+	char *words = read_words(tunnel);
+	bool result = strstr(words, LOGGED_IN) != NULL;
+
+	pfree(words);
+	return result;
 }
 
 static bool
@@ -268,9 +286,8 @@ detail_of(Kind kind, char *words)
 static bool
 is_worth_showing(const char *line)
 {
-	static const char *const noise[] = { "Authenticated to ", "Authenticated using ",
-										 "Transferred: ", "Bytes per second: ",
-										 "stdio forwarding failed" };
+	static const char *const noise[] = { LOGGED_IN, "Authenticated using ", "Transferred: ",
+										 "Bytes per second: ", "stdio forwarding failed" };
 
 	if (line[0] == '\0' || line[0] == '@' || strstr(line, "/proc/") != NULL)
 		return false;

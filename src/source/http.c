@@ -186,9 +186,7 @@ http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 		if (cs_error_is_cancel(error->code))
 			cs_error_throw(error);
 		report_steps(check, cs_http_step(reader->http), false, tls, tunneled,
-					 psprintf("%s%s%s%s%s", error->message, error->detail ? ". " : "",
-							  error->detail ? error->detail : "", error->hint ? ". " : "",
-							  error->hint ? error->hint : ""));
+					 cs_check_words(error));
 	}
 	PG_END_TRY();
 	CurrentResourceOwner = owner;

@@ -28,6 +28,7 @@ cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
 	login->connect_timeout_s =
 		cs_option_int(cs_option_get_default(options, "connect_timeout", "10"));
 	login->stall_timeout_s = cs_option_int(cs_option_get_default(options, "stall_timeout", "600"));
+	login->ssh = cs_ssh_spec(options);
 	if (login->host == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 						errmsg("the server has no option \"host\""),
@@ -39,13 +40,11 @@ cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
 void
 cs_sql_login_resolve(CsSqlLogin *login)
 {
-	const CsTunnelSpec *tunnel = cs_ssh_spec(login->options);
-
 	login->step = CS_SQL_RESOLVE;
-	if (tunnel)
+	if (login->ssh)
 	{
 		login->tunneled = true;
-		login->tunnel = cs_tunnel_create(tunnel, login->host, login->port);
+		login->tunnel = cs_tunnel_create(login->ssh, login->host, login->port);
 		login->step = CS_SQL_SSH;
 		login->port = cs_tunnel_open(login->tunnel);
 		login->address = "127.0.0.1";

@@ -37,8 +37,9 @@ typedef struct CsSqlLogin
 						  * directory of a Unix-domain socket */
 	int port;	  /* to connect to: the database's own, or the tunnel's */
 	bool tunneled;
-	struct CsTunnel *tunnel; /* or NULL; not for drivers */
-	const char *database;	 /* or NULL, as are user and password */
+	const struct CsTunnelSpec *ssh; /* or NULL; like the next, not for drivers */
+	struct CsTunnel *tunnel;		/* NULL until it is open */
+	const char *database;			/* or NULL, as are user and password */
 	const char *user;
 	const char *password;
 	int connect_timeout_s; /* for all of connecting */
