@@ -38,7 +38,7 @@ typedef enum Kind
 	LOST
 } Kind;
 
-/* The last line that has one of these, in the order of the table, decides. */
+/* The first of them that is found decides: what follows from another comes after it. */
 static const struct
 {
 	const char *words;
@@ -159,19 +159,9 @@ classify(const char *words, bool authenticated)
 {
 	Kind kind = UNKNOWN;
 
-	for (const char *line = words; line != NULL; line = strchr(line + 1, '\n'))
-	{
-		size_t len = strcspn(line + 1, "\n") + 1;
-		char *copy = pnstrdup(line, len);
-
-		for (int i = 0; i < (int) lengthof(known); i++)
-			if (strstr(copy, known[i].words) != NULL)
-			{
-				kind = known[i].kind;
-				break;
-			}
-		pfree(copy);
-	}
+	for (int i = 0; i < (int) lengthof(known) && kind == UNKNOWN; i++)
+		if (strstr(words, known[i].words) != NULL)
+			kind = known[i].kind;
 	if (kind == HOST_KEY_UNKNOWN && strstr(words, "HOST IDENTIFICATION HAS CHANGED") != NULL)
 		return HOST_KEY_CHANGED;
 	if (kind == KEY_REFUSED && strstr(words, "Load key ") != NULL)

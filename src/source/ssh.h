@@ -9,7 +9,7 @@
 #include "source/options.h"
 
 /* The SSH host that connections to a source go through; NULL: there is none.  In CurrentMemoryContext;
- * throws HV00D for options that are missing. */
+ * throws HV00J for options that are missing. */
 extern CsTunnelSpec *cs_ssh_spec(const CsOptionSet *options);
 
 /* Refuses options of a user mapping that contradict each other; 22023. */

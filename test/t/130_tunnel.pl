@@ -87,7 +87,8 @@ sub start_far
 			'-keyout', "$data/server.key", '-out', "$data/server.crt" ]) or die 'openssl failed';
 	chmod 0600, "$data/server.key";
 	$cluster->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1,127.0.0.2'\nssl = on");
-	$cluster->append_conf('pg_hba.conf', "hostssl all all 127.0.0.0/8 scram-sha-256\n");
+	unlink "$data/pg_hba.conf";
+	$cluster->append_conf('pg_hba.conf', "local all all trust\nhostssl all all 127.0.0.0/8 scram-sha-256\n");
 	$cluster->start;
 	$cluster->safe_psql('postgres', q{SET password_encryption = 'scram-sha-256';
 		CREATE ROLE reader LOGIN PASSWORD 'far away'; CREATE TABLE people (id int PRIMARY KEY, name text);
@@ -116,9 +117,9 @@ sub nothing_left
 
 sub start_session
 {
-	my ($name, $sql, $dbname) = @_;
+	my ($name, @sql) = @_;
 	my ($out, $err) = ('', '');
-	my $session = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', $sql,
+	my $session = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', (map { ('-c', $_) } @sql),
 			'-d', $node->connstr('postgres') . " application_name=$name" ],
 		'<', '/dev/null', '>', \$out, '2>', \$err, IPC::Run::timeout(120));
 	return { session => $session, out => \$out, err => \$err, name => $name };
@@ -163,7 +164,7 @@ sub test_keygen
 	is(-e "$ENV{HOME}/.ssh" ? 1 : 0, 0, 'keygen: nothing in the home directory');
 
 	like(error_of("SET SESSION AUTHORIZATION etl; SELECT FROM censync_preview('web', object => 'people')"),
-		qr/HV00D: the user mapping has no option "ssh_user"/, 'keygen: what is still missing is named');
+		qr/HV00J: the user mapping has no option "ssh_user"/, 'keygen: what is still missing is named');
 	sql("SET SESSION AUTHORIZATION etl; ALTER USER MAPPING FOR etl SERVER web OPTIONS (ADD ssh_user '$user')");
 	my ($steps, $detail) = check_as_etl('web');
 	is($steps, 'resolve=t ssh=f', 'before the host knows the key: steps');
@@ -243,7 +244,7 @@ sub test_names
 	sql(q{ALTER SERVER far OPTIONS (SET host 'localhost')});
 	my ($steps, $detail) = check_as_etl('far');
 	is($steps, 'resolve=t ssh=t connect=t tls=f', 'another name in the certificate: steps');
-	like($detail, qr/certificate for "far".*does not match host name "localhost"/, 'another name: detail');
+	like($detail, qr/certificate for .*does not match host name "localhost"/, 'another name: detail');
 	sql(q{ALTER SERVER far OPTIONS (SET host '127.0.0.1')});
 	($steps, $detail) = check_as_etl('far');
 	is($steps, 'resolve=t ssh=t connect=t tls=f', "the tunnel's own address counts for nothing: steps");
@@ -341,7 +342,6 @@ sub keys_of { return slurp_file("$_[0]->{directory}/authorized_keys") }
 sub test_options
 {
 	my $locked = slurp_file($sshd->make_key('locked', '-N', 'a phrase'));
-	sql(q{ALTER SERVER web OWNER TO etl}) if 0;
 	sql(q{GRANT USAGE ON FOREIGN DATA WRAPPER censync TO etl});
 	foreach my $case (
 		[ "ssh_host '-oProxyCommand=id'", '22023' ], [ "ssh_host 'a b'", '22023' ], [ "ssh_host 'u\@h'", '22023' ],
@@ -404,7 +404,7 @@ sub test_config_file
 	is((() = $sshd->log =~ /Accepted publickey/g) - $logins, 2, 'a configuration file: two logins');
 	open($file, '>', "$sshd->{directory}/known") or die;
 	close $file;
-	like(error_of(q{SELECT count(*) FROM censync_preview('jump', object => 'people')}), qr/08001: /,
+	like(error_of(q{SELECT count(*) FROM censync_preview('jump', object => 'people')}), qr/08001: the key of ssh host "inner" is not known/,
 		'a configuration file: host keys are checked all the same');
 	nothing_left('a configuration file');
 	$sshd->authorize(@keys);
@@ -414,7 +414,7 @@ sub test_config_file
 # While a tunnel is open, nobody but its backend gets through.
 sub test_strangers
 {
-	my $held = start_session('held', "SET ROLE etl; SELECT FROM censync_preview('web', object => 'data/people?hold=gate')");
+	my $held = start_session('held', 'SET ROLE etl', "SELECT FROM censync_preview('web', object => 'data/people?hold=gate')");
 	ok($http->wait_state(sub { $_->{waiting}{gate} }), 'a tunnel is open');
 	my $pid = backend_pid($node, 'held');
 	my ($gate) = grep { $_->{parent} == $pid && $_->{command} =~ /ssh gate/ } processes();
@@ -422,7 +422,8 @@ sub test_strangers
 	my $gate_port = listening_port($gate->{pid});
 	ok($gate_port, 'it listens on the loopback address');
 	is(scalar(() = glob "/proc/$gate->{pid}/fd/*"), 7, 'it has no open files but its own');
-	unlike(slurp_file("/proc/$gate->{pid}/maps"), qr/SYSV|\/dev\/zero.*deleted/, 'it has let go of the shared memory');
+	my @shared = map { /^(\w+)-(\w+) .*(?:SYSV|\/dev\/zero)/ ? hex($2) - hex($1) : () } split /\n/, slurp_file("/proc/$gate->{pid}/maps");
+	is("@shared", 4096, 'it has let go of the shared memory, but for a page of counters');
 	my $requests = () = $http->log;
 	foreach my $attempt (1 .. 3)
 	{
@@ -446,7 +447,11 @@ sub test_strangers
 	}
 	is(scalar(() = $http->log), $requests, 'nothing of it came through');
 	# Not even another session of the same server.
-	my $dblink = error_of("SELECT * FROM censync_preview('direct', object => 'people')") if 0;
+	my $direct = $http->url('/data');
+	$direct =~ s/:\d+/:$gate_port/;
+	like(error_of("CREATE SERVER direct TYPE 'http' FOREIGN DATA WRAPPER censync OPTIONS (url '$direct', allow_http 'true');
+		SELECT * FROM censync_preview('direct', object => 'people')"), qr/ERROR:  080\d\d: /, 'another session is turned away');
+	is(scalar(() = $http->log), $requests, 'nothing of it came through either');
 	my @ssh = grep { $_->{parent} == $gate->{pid} } processes();
 	is(scalar @ssh, 1, 'one ssh runs');
 	unlike($ssh[0]{command}, qr/PRIVATE|b3BlbnNza/, 'its arguments have no secret');
@@ -487,6 +492,8 @@ sub test_ends
 		eval { $held->{session}->finish };
 		like(${ $held->{err} }, qr/canceling statement due to user request/, "$sync, canceled");
 		nothing_left("$sync, canceled");
+		ok(wait_for($far, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'reader')}),
+			"$sync, canceled: nothing runs at the far end");
 
 		($held, $pid) = in_the_middle($sync);
 		$sshd->drop_sessions;
@@ -539,7 +546,7 @@ sub in_the_middle
 	my ($sync) = @_;
 	$http->reset;
 	$http->put('people', '[{"id": 1, "name": "Ada"}, {"id": 2, "name": "Grace"}]');
-	my $held = start_session('ends', "SET ROLE etl; CALL censync_sync('$sync')");
+	my $held = start_session('ends', 'SET ROLE etl', "CALL censync_sync('$sync')");
 	my $end = time + 30;
 	my $reads;
 	do
@@ -562,7 +569,7 @@ sub test_many_runs
 	my $measure = q{SELECT '@', (SELECT count(*) FROM pg_ls_dir('/proc/self/fd')), pg_backend_pid(),
 		(SELECT sum(total_bytes) FROM pg_backend_memory_contexts);};
 	my (undef, $out, $err) = $node->psql('postgres',
-		"SET client_min_messages = fatal;\nSET ROLE etl;\n" . $loop x 3
+		"SET client_min_messages = fatal;\nSET ROLE etl;\n" . $loop x 5
 		  . "RESET ROLE; $measure\nSET ROLE etl;\n" . $loop x 20 . "RESET ROLE; $measure\n"
 		  . q{SELECT '#' || split_part(s, ') ', 2) FROM pg_ls_dir('/proc') d,
 			LATERAL (SELECT CASE WHEN d ~ '^[0-9]+$' THEN pg_read_file('/proc/' || d || '/stat', true) END) f (s)
@@ -570,7 +577,7 @@ sub test_many_runs
 		on_error_stop => 0, timeout => 300);
 	my @measured = map { [ split /\|/ ] } grep { /^@/ } split /\n/, $out;
 	is(scalar @measured, 2, 'many runs: measured') or diag $err;
-	is($measured[1][1], $measured[0][1], 'many runs: no descriptor is left over');
+	cmp_ok($measured[1][1], '<=', $measured[0][1], 'many runs: no descriptor is left over');
 	cmp_ok($measured[1][3] - $measured[0][3], '<', 64 * 1024, 'many runs: memory contexts do not grow');
 	is(join(', ', grep { /^#/ } split /\n/, $out), '', 'many runs: no child, not even a zombie');
 	is(sql(q{SELECT count(*) FROM (SELECT status FROM censync.runs WHERE sync IN ('people', 'far')
@@ -579,21 +586,14 @@ sub test_many_runs
 	return;
 }
 
-# Keys are in user mappings, and nowhere else.  What the tests themselves wrote into statements does not count.
+# Keys are in user mappings, and nowhere else.
 sub test_secrets
 {
-	my @keys = split /\n/, sql(q{SELECT regexp_replace(substr(o, 17), '^.*?KEY-----\s+.{80}\s*(.{30}).*$', '\1', 'n')
-		FROM pg_user_mapping m JOIN pg_foreign_server s ON s.oid = umserver, unnest(umoptions) o
-		WHERE srvname IN ('web', 'far') AND o ~ '^ssh_private_key='});
-	my $log = join "\n", grep { !/ALTER USER MAPPING|CREATE USER MAPPING/ } split /\n/, slurp_file($node->logfile);
-	is(scalar(@keys), 2, 'secrets: two keys that no statement had');
-	foreach my $server ('web', 'far')
-	{
-		my $lines = sql("SELECT o FROM pg_user_mapping m JOIN pg_foreign_server s ON s.oid = umserver, unnest(umoptions) o
-			WHERE srvname = '$server' AND o ~ '^ssh_private_key='");
-		my @body = (split /\n/, $lines)[ 2 .. 3 ];
-		next unless $server eq 'far';
-		is(scalar(grep { index($log, $_) >= 0 } @body), 0, "secrets: not in the server's log");
-	}
+	my $log = slurp_file($node->logfile);
+	my @body = split /\n/, sql(q{SELECT o FROM pg_user_mapping m JOIN pg_foreign_server s ON s.oid = umserver, unnest(umoptions) o
+		WHERE srvname = 'far' AND o ~ '^ssh_private_key='});
+	is(scalar(@body), 7, 'secrets: a key that no statement had');
+	is(scalar(grep { length > 20 && index($log, $_) >= 0 } @body), 0, "secrets: not in the server's log");
+	is(sql(q{SELECT count(*) FROM censync.runs r WHERE r::text ~ 'PRIVATE KEY|b3BlbnNza'}), 0, 'secrets: not in the log of runs');
 	return;
 }
