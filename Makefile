@@ -17,7 +17,7 @@ SHLIB_LINK_INTERNAL = $(libpq)
 SHLIB_LINK = -lcurl -ljansson -lz
 
 # "make installcheck" runs these against the running server that libpq's variables name.
-REGRESS = install objects behaviors paths bad_rows mappings definitions destinations newer types hardening triggers cursor add_columns
+REGRESS = install objects behaviors paths bad_rows mappings definitions destinations newer types hardening triggers cursor add_columns foreign
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(CURDIR)/test/isolation
 

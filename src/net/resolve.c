@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "lib/stringinfo.h"
 #include "net/address.h"
 #include "net/resolve.h"
 
@@ -25,15 +26,26 @@ static void refuse_address(const char *host, const struct sockaddr *address)
 	pg_attribute_noreturn();
 
 char *
-cs_host_resolve(const char *host, int port, const char *option)
+cs_host_resolve(const char *host, int port, const char *option, const char **all)
 {
 	struct addrinfo *addresses = look_up(host, port, option);
+	StringInfoData list;
+	char *first = NULL;
 	char text[INET6_ADDRSTRLEN];
 
+	initStringInfo(&list);
 	for (struct addrinfo *a = addresses; a; a = a->ai_next)
 		if (cs_address_is_allowed(host, a->ai_addr))
-			return pstrdup(cs_address_text(a->ai_addr, text, sizeof(text)));
-	refuse_address(host, addresses->ai_addr);
+		{
+			cs_address_text(a->ai_addr, text, sizeof(text));
+			first = first ? first : pstrdup(text);
+			appendStringInfo(&list, "%s%s", list.len ? "," : "", text);
+		}
+	if (first == NULL)
+		refuse_address(host, addresses->ai_addr);
+	if (all)
+		*all = list.data;
+	return first;
 }
 
 static struct addrinfo *

@@ -81,7 +81,7 @@ cs_tunnel_create(const CsTunnelSpec *spec, const char *host, int port)
 	/* A configuration file may know the host by another name, or reach it by way of others; whoever may
 	 * name one may connect to where he likes. */
 	if (spec->config_file == NULL)
-		tunnel->address = cs_host_resolve(spec->host, spec->port, "ssh_host");
+		tunnel->address = cs_host_resolve(spec->host, spec->port, "ssh_host", NULL);
 	callback->func = close_tunnel;
 	callback->arg = tunnel;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);

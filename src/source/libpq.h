@@ -70,6 +70,7 @@ struct CsPqSession
 	char *message;	  /* the row that libpq handed out last; owned by close */
 	int message_len;
 	int at;			   /* in the message: what is read of it */
+	bool polled;	   /* asked for input without waiting since the last wait */
 	bool holds_fd;	   /* a file descriptor is reserved */
 	bool failed;	   /* the server has given up on its own: nothing to cancel */
 	bool header_read;  /* of a binary COPY */
@@ -91,7 +92,7 @@ extern char *cs_pq_conninfo(const CsSqlLogin *login, bool *verifies_ca);
 /* libpq_wait.c: all that was sent is on its way */
 extern void cs_pq_flush(CsPqSession *session);
 
-/* Waits for the server to send something, and takes it. */
+/* Takes what the server has sent; every other call waits for it. */
 extern void cs_pq_wait_for_input(CsPqSession *session);
 
 /* The next result of what was sent, into session->result; false: there are no more. */
@@ -133,6 +134,9 @@ extern void cs_pq_describe(CsSqlSession *session, const char *sql);
 /* libpq_value.c: a value that is len bytes at data, of column i of session; may write to the four bytes before it.
  * One that can't be had sets the session's error. */
 extern void cs_pq_value(CsPqSession *session, int i, char *data, int len);
+
+/* The same for a value in text form, with a zero byte behind it, that must not be written to. */
+extern void cs_pq_text_value(CsPqSession *session, int i, const char *text, int len);
 
 /* libpq_copy.c: for CsSqlDriver.execute and next_row: COPY in binary form */
 extern void cs_pq_copy_execute(CsSqlSession *session, const char *sql);

@@ -66,7 +66,7 @@ cs_pq_throw_connect(CsPqSession *session)
 	const char *text = message;
 	const char *state = find_state(message, &text);
 	int code = state ? code_here(state) : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
-	char *rest;
+	char *rest = the_rest(text);
 
 	session->failed = true;
 	if (PQconnectionNeedsPassword(session->conn) && state == NULL)
@@ -76,9 +76,9 @@ cs_pq_throw_connect(CsPqSession *session)
 	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_CONNECTION_EXCEPTION)
 		ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 						errmsg("could not connect to server \"%s\"", session->login->host),
-						errdetail_internal("%s", first_line(message)),
+						errdetail_internal("%s%s%s", first_line(message), rest ? "\n" : "",
+										   rest ? rest : ""),
 						errhint("%s", hint_for_step(session))));
-	rest = the_rest(text);
 	ereport(ERROR,
 			(errcode(code), errmsg_internal("%s", first_line(text)),
 			 rest ? errdetail_internal("%s", rest) : 0, errhint("%s", hint_for_step(session))));

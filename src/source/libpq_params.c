@@ -70,6 +70,8 @@ static const Default defaults[] = {
 };
 
 static const char *value_of(const CsSqlLogin *login, const char *keyword);
+static const char *addresses_of(const CsSqlLogin *login);
+static const char *host_names(const CsSqlLogin *login);
 static const char *option_of(const CsSqlLogin *login, const char *keyword);
 static const char *root_certificates(const CsSqlLogin *login);
 static const char *mode_of(const CsSqlLogin *login);
@@ -108,9 +110,9 @@ value_of(const CsSqlLogin *login, const char *keyword)
 	const char *value = option_of(login, keyword);
 
 	if (strcmp(keyword, "host") == 0)
-		return login->host;
+		return host_names(login);
 	if (strcmp(keyword, "hostaddr") == 0)
-		return login->address ? login->address : "";
+		return addresses_of(login);
 	if (strcmp(keyword, "port") == 0)
 		return psprintf("%d", login->port);
 	if (strcmp(keyword, "dbname") == 0)
@@ -133,6 +135,28 @@ value_of(const CsSqlLogin *login, const char *keyword)
 		if (strcmp(defaults[i].keyword, keyword) == 0)
 			return defaults[i].value;
 	return NULL;
+}
+
+/* libpq tries one address after the other; "" for a socket. */
+static const char *
+addresses_of(const CsSqlLogin *login)
+{
+	if (login->address == NULL)
+		return "";
+	return login->addresses ? login->addresses : login->address;
+}
+
+/* The host's name for each of them: that is what a certificate must have. */
+static const char *
+host_names(const CsSqlLogin *login)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	appendStringInfoString(&names, login->host);
+	for (const char *c = strchr(addresses_of(login), ','); c; c = strchr(c + 1, ','))
+		appendStringInfo(&names, ",%s", login->host);
+	return names.data;
 }
 
 /* The user mapping's own certificate before the server's. */

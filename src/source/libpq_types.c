@@ -49,8 +49,6 @@ static const struct
 	{ XID8OID, CS_PQ_RECEIVE },
 	{ CIDOID, CS_PQ_RECEIVE },
 	{ TIDOID, CS_PQ_RECEIVE },
-	{ INT2VECTOROID, CS_PQ_RECEIVE },
-	{ OIDVECTOROID, CS_PQ_RECEIVE },
 	{ CASHOID, CS_PQ_RECEIVE },
 	{ BITOID, CS_PQ_RECEIVE },
 	{ VARBITOID, CS_PQ_RECEIVE },
@@ -100,8 +98,10 @@ cs_pq_type_set(CsPqSession *session, CsColumn *column, CsPqColumn *read, Oid typ
 		return false;
 	if (!find_wire(type, &read->wire))
 	{
+		/* int2vector and oidvector are arrays whose own functions do not take back an empty one. */
 		element = get_element_type(type);
-		if (!OidIsValid(element) || !find_wire(element, &read->wire))
+		if (!OidIsValid(element) || get_array_type(element) != type ||
+			!find_wire(element, &read->wire))
 			return false;
 		read->wire = CS_PQ_RECEIVE;
 	}

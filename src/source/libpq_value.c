@@ -11,6 +11,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
+#include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/uuid.h"
 
@@ -28,6 +29,7 @@ static Datum get_timestamp(const char *data);
 static void need(int len, int wanted);
 static Datum get_bytes(char *data, int len);
 static Datum get_string(CsPqSession *session, int i, char *data, int len);
+static bool check_encoding(CsPqSession *session, int i, const char *data, int len);
 static Datum receive(CsPqColumn *read, char *data, int len);
 static void refuse_value(CsPqSession *session, int i, int code, const char *message);
 static void out_of_range(const char *what) pg_attribute_noreturn();
@@ -89,13 +91,25 @@ cs_pq_value(CsPqSession *session, int i, char *data, int len)
 		case CS_PQ_RECEIVE:
 			*value = receive(read, data, len);
 			break;
-		case CS_PQ_INPUT:
-		case CS_PQ_HEX:
-			*value = InputFunctionCall(&read->read,
-									   read->wire == CS_PQ_HEX ? psprintf("\\x%s", data) : data,
-									   read->type_param, read->typmod);
+		default:
+			cs_pq_text_value(session, i, data, len);
 			break;
 	}
+}
+
+void
+cs_pq_text_value(CsPqSession *session, int i, const char *text, int len)
+{
+	CsPqColumn *read = &session->reads[i];
+
+	if (unlikely(!check_encoding(session, i, text, len)))
+		session->base.values[i] = CStringGetTextDatum("");
+	else if (read->wire == CS_PQ_STRING)
+		session->base.values[i] = PointerGetDatum(cstring_to_text_with_len(text, len));
+	else
+		session->base.values[i] = InputFunctionCall(
+			&read->read, read->wire == CS_PQ_HEX ? psprintf("\\x%s", text) : (char *) text,
+			read->type_param, read->typmod);
 }
 
 static uint16
@@ -214,6 +228,17 @@ get_string(CsPqSession *session, int i, char *data, int len)
 		refuse_value(session, i, ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
 					 psprintf("value too long for %d characters", read->max_chars));
 	return get_bytes(data, len);
+}
+
+/* Whatever the server was told of encodings, and whatever it is. */
+static bool
+check_encoding(CsPqSession *session, int i, const char *data, int len)
+{
+	if (likely(pg_verify_mbstr(GetDatabaseEncoding(), data, len, true)))
+		return true;
+	refuse_value(session, i, ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+				 psprintf("invalid byte sequence for encoding \"%s\"", GetDatabaseEncodingName()));
+	return false;
 }
 
 /* The byte behind a value is there, and restored by functions that write to it. */

@@ -38,10 +38,15 @@ cs_pq_flush(CsPqSession *session)
 		cs_pq_throw_lost(session);
 }
 
+/* TLS may hold bytes that the socket no longer shows: they are asked for before it is waited for. */
 void
 cs_pq_wait_for_input(CsPqSession *session)
 {
-	wait_for(session, WL_SOCKET_READABLE);
+	session->polled = !session->polled;
+	if (!session->polled)
+		wait_for(session, WL_SOCKET_READABLE);
+	else if (!PQconsumeInput(session->conn))
+		cs_pq_throw_lost(session);
 }
 
 bool
@@ -131,7 +136,7 @@ wait_for_result(CsPqSession *session)
 {
 	cs_pq_flush(session);
 	while (PQisBusy(session->conn))
-		wait_for(session, WL_SOCKET_READABLE);
+		cs_pq_wait_for_input(session);
 	return PQgetResult(session->conn);
 }
 

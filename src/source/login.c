@@ -36,7 +36,7 @@ cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
 	return login;
 }
 
-/* The first address that may be connected to, or the way into a tunnel. */
+/* The addresses that may be connected to, or the way into a tunnel. */
 void
 cs_sql_login_resolve(CsSqlLogin *login)
 {
@@ -53,6 +53,6 @@ cs_sql_login_resolve(CsSqlLogin *login)
 	}
 	if (login->host[0] == '/')
 		return;
-	login->address = cs_host_resolve(login->host, login->port, "host");
+	login->address = cs_host_resolve(login->host, login->port, "host", &login->addresses);
 	login->step = CS_SQL_CONNECT;
 }

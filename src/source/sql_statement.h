@@ -29,13 +29,17 @@ typedef struct CsDialect
 
 	/* Appends such a constant. */
 	void (*append_constant)(StringInfo sql, Oid type, Datum value);
+
+	/* Appends the column of a condition, as something that compares with its constant; NULL: its name. */
+	void (*append_column)(StringInfo sql, const CsCondition *condition);
 } CsDialect;
 
 /*
  * The statement for spec: its query as it is, or a SELECT of its object.  wanted (char *, or NIL: all)
  * are the columns of an object to read; a query always brings all of its own.  known are the columns of
- * the source, NULL before it was asked: conditions and the bound of an incremental read go in only
- * where the dialect can say them of a column that is known.
+ * the source, NULL before it was asked: what is shown then is what it would be if all is as the caller
+ * believes.  Else conditions, the bound of an incremental read, and the limit go in only where the dialect can
+ * say them of columns that are known.
  */
 extern char *cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted,
 						   const CsColumn *known, int nknown);
