@@ -136,7 +136,7 @@ void
 cs_tunnel_forgive(CsTunnel *tunnel)
 {
 	if (tunnel->counts)
-		tunnel->forgiven = pg_atomic_read_u32(&tunnel->counts->failed);
+		pg_atomic_write_u32(&tunnel->counts->forgiven, pg_atomic_read_u32(&tunnel->counts->failed));
 }
 
 /* It becomes a part of an argument of ssh. */
