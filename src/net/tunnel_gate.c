@@ -117,7 +117,7 @@ backend_is_there(const Gate *gate, const struct pollfd *lifeline)
 static void
 take_connection(Gate *gate)
 {
-	struct sockaddr_in peer;
+	struct sockaddr_in peer = { 0 };
 	socklen_t len = sizeof(peer);
 	int connection = accept4(gate->plan.listener, (struct sockaddr *) &peer, &len, SOCK_CLOEXEC);
 
