@@ -134,7 +134,7 @@ redshift_list(CsSqlSession *base, const char *schema, List *only)
 
 	for (int i = 0; i < PQntuples(rows); i++)
 	{
-		const char *name = PQgetvalue(rows, i, 0);
+		const char *name = cs_pq_clean(PQgetvalue(rows, i, 0));
 
 		if (object == NULL || strcmp(object->name, name) != 0)
 		{
@@ -188,7 +188,7 @@ add_column(CsPqSession *session, CsObject *object, const PGresult *rows, int row
 								 PQgetvalue(rows, row, 1), object->name)));
 		return;
 	}
-	column->name = pstrdup(PQgetvalue(rows, row, 1));
+	column->name = cs_pq_clean(PQgetvalue(rows, row, 1));
 	column->not_null = pg_strcasecmp(PQgetvalue(rows, row, 6), "no") == 0;
 	set_type(session, column, &ignored, type, typmod_of(type, rows, row));
 	object->ncolumns++;
