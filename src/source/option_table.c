@@ -13,6 +13,7 @@
 #include "source/headers.h"
 #include "source/option_table.h"
 #include "source/options.h"
+#include "source/ssh.h"
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
@@ -65,6 +66,11 @@ static const CsOption options[] = {
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL, SERVER, false, check_host },
 	{ "port", CS_FOR_SQL, SERVER, false, check_port },
+	/* through which SSH host */
+	{ "ssh_config_file", CS_FOR_ALL, SERVER, true, cs_ssh_check_path },
+	{ "ssh_host", CS_FOR_ALL, SERVER, false, cs_ssh_check_host },
+	{ "ssh_known_hosts", CS_FOR_ALL, SERVER, false, cs_ssh_check_known_hosts },
+	{ "ssh_port", CS_FOR_ALL, SERVER, false, check_port },
 	/* how libpq connects, under its own names */
 	{ "application_name", CS_FOR_LIBPQ, SERVER, false, NULL },
 	{ "channel_binding", CS_FOR_LIBPQ, SERVER, false, check_channel_binding },
@@ -122,6 +128,9 @@ static const CsOption options[] = {
 	{ "password", CS_FOR_ALL, USER, false, NULL },
 	{ "password_required", CS_FOR_LIBPQ, USER, false, check_password_required },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
+	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
+	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
 	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
 	{ "token", CS_FOR_HTTP, USER, false, NULL },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },

@@ -21,6 +21,7 @@
 #include "net/auth.h"
 #include "source/option_table.h"
 #include "source/options.h"
+#include "source/ssh.h"
 
 static void check_gate(const CsOption *option);
 static void refuse_option(const char *name, const char *valid) pg_attribute_noreturn();
@@ -48,6 +49,7 @@ void
 cs_options_validate_credentials(List *given)
 {
 	cs_auth_validate(cs_options_credentials(given));
+	cs_ssh_validate(given);
 }
 
 CsCredentials *

@@ -21,6 +21,7 @@
 typedef enum CsSqlStep
 {
 	CS_SQL_RESOLVE,
+	CS_SQL_SSH, /* only where there is a tunnel */
 	CS_SQL_CONNECT,
 	CS_SQL_TLS,
 	CS_SQL_AUTHENTICATE,
@@ -36,7 +37,9 @@ typedef struct CsSqlLogin
 						  * directory of a Unix-domain socket */
 	int port;	  /* to connect to: the database's own, or the tunnel's */
 	bool tunneled;
-	const char *database; /* or NULL, as are user and password */
+	const struct CsTunnelSpec *ssh; /* or NULL; like the next, not for drivers */
+	struct CsTunnel *tunnel;		/* NULL until it is open */
+	const char *database;			/* or NULL, as are user and password */
 	const char *user;
 	const char *password;
 	int connect_timeout_s; /* for all of connecting */
