@@ -27,6 +27,9 @@ typedef struct CsDialect
 	 * is brought that fails it. */
 	bool (*compares)(const CsColumn *column, CsComparison comparison, Oid type, bool *exactly);
 
+	/* May IS NULL be asked of the column?  NULL: of any. */
+	bool (*tells_null)(const CsColumn *column);
+
 	/* Appends such a constant. */
 	void (*append_constant)(StringInfo sql, Oid type, Datum value);
 } CsDialect;
