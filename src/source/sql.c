@@ -103,8 +103,8 @@ cs_sql_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 		if (cs_error_is_cancel(error->code))
 			cs_error_throw(error);
 		report_steps(check, login, reader->session,
-					 psprintf("%s%s%s%s%s", error->message, error->detail ? ". " : "",
-							  error->detail ? error->detail : "", error->hint ? ". " : "",
+					 psprintf("%s.%s%s%s%s", error->message, error->detail ? " " : "",
+							  error->detail ? error->detail : "", error->hint ? " " : "",
 							  error->hint ? error->hint : ""),
 					 false);
 	}
