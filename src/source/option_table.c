@@ -31,6 +31,9 @@ static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
+static void check_tls(const char *name, const char *value);
+static void check_zero_dates(const char *name, const char *value);
+static void check_tinyint1(const char *name, const char *value);
 static void check_client_auth(const char *name, const char *value);
 static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
 
@@ -55,6 +58,7 @@ static const CsOption options[] = {
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL, SERVER, false, check_host },
 	{ "port", CS_FOR_SQL, SERVER, false, check_port },
+	{ "tls", CS_FOR_MYSQL, SERVER, false, check_tls },
 	/* what */
 	{ "object", CS_FOR_ALL, CS_LEVEL_TABLE, false, NULL },
 	{ "query", CS_FOR_SQL, CS_LEVEL_TABLE, false, NULL },
@@ -64,6 +68,8 @@ static const CsOption options[] = {
 	{ "format", CS_FOR_HTTP, READ, false, check_format },
 	{ "headers", CS_FOR_HTTP, READ, false, check_headers },
 	{ "records", CS_FOR_HTTP, READ, false, check_pointer },
+	{ "tinyint1", CS_FOR_MYSQL, READ, false, check_tinyint1 },
+	{ "zero_dates", CS_FOR_MYSQL, READ, false, check_zero_dates },
 	/* from where on */
 	{ "cursor_request_format", CS_FOR_HTTP, CURSOR, false, check_cursor_format },
 	{ "cursor_request_param", CS_FOR_HTTP, CURSOR, false, check_word },
@@ -90,6 +96,8 @@ static const CsOption options[] = {
 	{ "client_secret", CS_FOR_HTTP, USER, false, NULL },
 	{ "password", CS_FOR_ALL, USER, false, NULL },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "tls_cert_file", CS_FOR_MYSQL, USER, true, NULL },
+	{ "tls_key_file", CS_FOR_MYSQL, USER, true, NULL },
 	{ "token", CS_FOR_HTTP, USER, false, NULL },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },
@@ -259,6 +267,31 @@ check_port(const char *name, const char *value)
 
 	if (port < 1 || port > 65535)
 		bad_value(name, "a number from 1 to 65535");
+}
+
+static void
+check_tls(const char *name, const char *value)
+{
+	if (strcmp(value, "verify") != 0 && strcmp(value, "require") != 0 && strcmp(value, "off") != 0)
+		bad_value(name, "verify, require or off");
+	if (strcmp(value, "verify") != 0 && !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only a superuser may set option \"%s\" to less than verify", name)));
+}
+
+static void
+check_zero_dates(const char *name, const char *value)
+{
+	if (strcmp(value, "error") != 0 && strcmp(value, "null") != 0)
+		bad_value(name, "error or null");
+}
+
+static void
+check_tinyint1(const char *name, const char *value)
+{
+	if (strcmp(value, "integer") != 0 && strcmp(value, "boolean") != 0)
+		bad_value(name, "integer or boolean");
 }
 
 static void

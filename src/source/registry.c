@@ -11,11 +11,13 @@
 
 #include "base/compat.h"
 #include "source/http.h"
+#include "source/mysql.h"
 #include "source/query.h"
 #include "source/reader.h"
 
 static const CsSourceType *const source_types[] = {
 	&cs_source_http,
+	&cs_source_mysql.base,
 };
 
 const CsSourceType *
