@@ -97,7 +97,7 @@ sub test_midst
 			($code eq '57014' ? 'canceled' : 'failed') . " $code", 'the log says so');
 		if ($name eq 'the server is killed')
 		{
-			like($psql->{err}, qr/the connection to "127.0.0.1" was lost.*DETAIL:.*number 2013.*HINT:  Run it again/s,
+			like($psql->{err}, qr/the connection to "localhost" was lost.*DETAIL:.*number 2013.*HINT:  Run it again/s,
 				'and what to do');
 			$db->start;
 		}
@@ -177,7 +177,7 @@ sub test_not_there
 	my $closed = PostgreSQL::Test::Cluster::get_free_port();
 	my $silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "cannot listen: $!";
 
-	fails_to_connect('nobody listens', '08001', 'could not connect to "127.0.0.1".*HINT:  Check options', 5, port => $closed);
+	fails_to_connect('nobody listens', '08001', 'could not connect to "localhost".*HINT:  Check options', 5, port => $closed);
 	fails_to_connect('an unknown host', '08001', 'could not resolve host "nowhere.invalid"', 30, host => 'nowhere.invalid');
 	fails_to_connect('no answer', '08001', 'in time.*did not answer within 2 s.*HINT', 6, port => $silent->sockport,
 		connect_timeout => 2);
