@@ -181,9 +181,6 @@ string_column(const MYSQL_FIELD *field, CsColumn *column, MysqlColumn *decode)
 		set(column, JSONBOID, decode, 0, cs_mysql_json);
 	else if (has_attribute(field, MARIADB_FIELD_ATTR_DATA_TYPE_NAME, "uuid"))
 		set(column, UUIDOID, decode, 0, cs_mysql_uuid);
-	else if (has_attribute(field, MARIADB_FIELD_ATTR_DATA_TYPE_NAME, "point") ||
-			 has_attribute(field, MARIADB_FIELD_ATTR_DATA_TYPE_NAME, "geometry"))
-		set(column, BYTEAOID, decode, 0, cs_mysql_geometry);
 	else if (field->charsetnr == BINARY_CHARSET && field->type != MYSQL_TYPE_NULL)
 		set(column, BYTEAOID, decode, 0, cs_mysql_bytes);
 	else if (is_short && !(field->flags & (ENUM_FLAG | SET_FLAG)) && characters >= 1 &&

@@ -38,6 +38,7 @@ cs_mysql_text(MysqlSession *session, const MysqlColumn *column, const MysqlValue
 	size_t len = value->len;
 	const char *text;
 
+	Assert(value->data != NULL);
 	if (likely(GetDatabaseEncoding() == PG_UTF8) &&
 		likely(pg_verify_mbstr(PG_UTF8, (const char *) value->data, (int) len, true)))
 		return varlena(session, column, value, isnull);
