@@ -18,9 +18,9 @@
 
 static const CsSourceType *const source_types[] = {
 	&cs_source_http,
-	&cs_source_mysql.base,
 	&cs_source_postgres.base,
 	&cs_source_redshift.base,
+	&cs_source_mysql.base,
 };
 
 const CsSourceType *
