@@ -112,8 +112,9 @@ cs_pq_wait(PGconn *conn, int events, TimestampTz deadline)
 		if (ready & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (ready & events)
-			return ready & events;
+		ready &= events;
+		if (ready != 0)
+			return ready;
 	}
 }
 

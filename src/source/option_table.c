@@ -16,6 +16,7 @@
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
+static void check_tls(const char *name, const char *value);
 static void check_seconds(const char *name, const char *value);
 static void check_some_seconds(const char *name, const char *value);
 static void check_count(const char *name, const char *value);
@@ -31,7 +32,6 @@ static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
-static void check_tls(const char *name, const char *value);
 static void check_zero_dates(const char *name, const char *value);
 static void check_tinyint1(const char *name, const char *value);
 static void check_sslmode(const char *name, const char *value);
@@ -58,14 +58,15 @@ static const CsOption options[] = {
 	{ "end_of_body", CS_FOR_HTTP, SERVER, false, check_end_of_body },
 	{ "max_response_size", CS_FOR_HTTP, SERVER, false, check_size },
 	{ "rate_limit", CS_FOR_HTTP, SERVER, false, check_rate },
+	{ "read_only_intent", CS_FOR_TDS, SERVER, false, check_boolean },
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
+	{ "tls", CS_FOR_MYSQL | CS_FOR_TDS, SERVER, true, check_tls },
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
 	/* where a database is */
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL, SERVER, false, check_host },
 	{ "port", CS_FOR_SQL, SERVER, false, check_port },
-	{ "tls", CS_FOR_MYSQL, SERVER, false, check_tls },
 	/* how libpq connects, under its own names */
 	{ "application_name", CS_FOR_LIBPQ, SERVER, false, NULL },
 	{ "channel_binding", CS_FOR_LIBPQ, SERVER, false, check_channel_binding },
@@ -173,6 +174,13 @@ check_boolean(const char *name, const char *value)
 
 	if (!parse_bool(value, &ignored))
 		bad_value(name, "true or false");
+}
+
+static void
+check_tls(const char *name, const char *value)
+{
+	if (strcmp(value, "verify") != 0 && strcmp(value, "require") != 0 && strcmp(value, "off") != 0)
+		bad_value(name, "verify, require or off");
 }
 
 static void
@@ -297,17 +305,6 @@ check_port(const char *name, const char *value)
 
 	if (port < 1 || port > 65535)
 		bad_value(name, "a number from 1 to 65535");
-}
-
-static void
-check_tls(const char *name, const char *value)
-{
-	if (strcmp(value, "verify") != 0 && strcmp(value, "require") != 0 && strcmp(value, "off") != 0)
-		bad_value(name, "verify, require or off");
-	if (strcmp(value, "verify") != 0 && !superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("only a superuser may set option \"%s\" to less than verify", name)));
 }
 
 static void
