@@ -27,11 +27,11 @@ typedef struct CsDialect
 	 * is brought that fails it. */
 	bool (*compares)(const CsColumn *column, CsComparison comparison, Oid type, bool *exactly);
 
-	/* May IS NULL be asked of the column?  NULL: of any. */
-	bool (*tells_null)(const CsColumn *column);
-
 	/* Appends such a constant. */
 	void (*append_constant)(StringInfo sql, Oid type, Datum value);
+
+	/* May IS NULL be asked of the column?  NULL: of any. */
+	bool (*tells_null)(const CsColumn *column);
 
 	/* Appends the column of a condition, as something that compares with its constant; NULL: its name. */
 	void (*append_column)(StringInfo sql, const CsCondition *condition);
