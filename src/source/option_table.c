@@ -33,6 +33,8 @@ static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
+static void check_zero_dates(const char *name, const char *value);
+static void check_tinyint1(const char *name, const char *value);
 static void check_sslmode(const char *name, const char *value);
 static void check_channel_binding(const char *name, const char *value);
 static void check_gssencmode(const char *name, const char *value);
@@ -60,7 +62,7 @@ static const CsOption options[] = {
 	{ "read_only_intent", CS_FOR_TDS, SERVER, false, check_boolean },
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
-	{ "tls", CS_FOR_TDS, SERVER, true, check_tls },
+	{ "tls", CS_FOR_MYSQL | CS_FOR_TDS, SERVER, true, check_tls },
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
 	/* where a database is */
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
@@ -101,6 +103,8 @@ static const CsOption options[] = {
 	{ "format", CS_FOR_HTTP, READ, false, check_format },
 	{ "headers", CS_FOR_HTTP, READ, false, check_headers },
 	{ "records", CS_FOR_HTTP, READ, false, check_pointer },
+	{ "tinyint1", CS_FOR_MYSQL, READ, false, check_tinyint1 },
+	{ "zero_dates", CS_FOR_MYSQL, READ, false, check_zero_dates },
 	/* from where on */
 	{ "cursor_request_format", CS_FOR_HTTP, CURSOR, false, check_cursor_format },
 	{ "cursor_request_param", CS_FOR_HTTP, CURSOR, false, check_word },
@@ -131,6 +135,8 @@ static const CsOption options[] = {
 	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
 	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
 	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
+	{ "tls_cert_file", CS_FOR_MYSQL, USER, CS_BY_FILE_READER, NULL },
+	{ "tls_key_file", CS_FOR_MYSQL, USER, CS_BY_FILE_READER, NULL },
 	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
 	{ "token", CS_FOR_HTTP, USER, false, NULL },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
@@ -308,6 +314,20 @@ check_port(const char *name, const char *value)
 
 	if (port < 1 || port > 65535)
 		bad_value(name, "a number from 1 to 65535");
+}
+
+static void
+check_zero_dates(const char *name, const char *value)
+{
+	if (strcmp(value, "error") != 0 && strcmp(value, "null") != 0)
+		bad_value(name, "error or null");
+}
+
+static void
+check_tinyint1(const char *name, const char *value)
+{
+	if (strcmp(value, "integer") != 0 && strcmp(value, "boolean") != 0)
+		bad_value(name, "integer or boolean");
 }
 
 static void

@@ -12,16 +12,14 @@
 #include "base/compat.h"
 #include "source/databases.h"
 #include "source/http.h"
+#include "source/mysql.h"
 #include "source/query.h"
 #include "source/reader.h"
 #include "source/sqlserver.h"
 
 static const CsSourceType *const source_types[] = {
-	&cs_source_http,
-	&cs_source_postgres.base,
-	&cs_source_redshift.base,
-	&cs_source_sqlserver.base,
-	&cs_source_synapse.base,
+	&cs_source_http,	   &cs_source_postgres.base,  &cs_source_redshift.base,
+	&cs_source_mysql.base, &cs_source_sqlserver.base, &cs_source_synapse.base,
 };
 
 const CsSourceType *

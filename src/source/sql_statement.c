@@ -151,7 +151,7 @@ cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *c
 	if (comparison == CS_IS_NULL || comparison == CS_IS_NOT_NULL)
 	{
 		*exactly = true;
-		return true;
+		return dialect->tells_null == NULL || dialect->tells_null(column);
 	}
 	return dialect->compares(column, comparison, type_of_value, exactly);
 }
