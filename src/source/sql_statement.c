@@ -283,7 +283,7 @@ can_say(const CsDialect *dialect, const CsCondition *condition, const CsColumn *
 	CsComparison comparison = condition->comparison;
 
 	if (comparison == CS_IS_NULL || comparison == CS_IS_NOT_NULL)
-		return column != NULL;
+		return column && (dialect->tells_null == NULL || dialect->tells_null(column));
 	if (comparison == CS_EQUAL_ANY)
 		comparison = CS_EQUAL;
 	return column && dialect->compares(column, comparison, condition->type, exactly);
