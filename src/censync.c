@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "fmgr.h"
 #include "utils/guc.h"
 
@@ -46,5 +48,15 @@ define_settings(void)
 							"Largest body that one HTTP response may have, decompressed.", NULL,
 							&cs_max_response_size_mb, 10240, 1, 1024 * 1024 * 1024, PGC_SUSET,
 							GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("censync.notify", "Events are told by NOTIFY, on channel censync.",
+							 NULL, &cs_notify, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"censync.record_retention", "How long what became of single records is kept.",
+		"0: for ever. Option retention of a sync goes before it.", &cs_record_retention_min,
+		14 * 24 * 60, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("censync.run_retention", "How long runs are kept in the log.",
+							"0: for ever. Option retention of a sync goes before it.",
+							&cs_run_retention_min, 90 * 24 * 60, 0, INT_MAX, PGC_SUSET,
+							GUC_UNIT_MIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("censync");
 }

@@ -22,8 +22,10 @@ SELECT s.sync_id,
        l.run_id AS last_run_id,
        l.status AS last_status,
        l.started_at AS last_started_at,
-       (SELECT max(ok.finished_at) FROM censync.run_log ok
-         WHERE ok.sync_id = s.sync_id AND ok.status = 'completed' AND NOT ok.dry_run) AS last_success_at,
+       g.finished_at AS last_success_at,
+       g.finished_at - g.started_at AS last_success_took,
+       g.records_read AS last_records_read,
+       g.records_created + g.records_updated + g.records_deleted AS last_records_written,
        (SELECT w.watermark FROM censync.cursor_state w
          WHERE w.sync_id = s.sync_id AND s.home = censync.home()) AS watermark,
        s.created_at, s.altered_at
@@ -36,6 +38,11 @@ SELECT s.sync_id,
                                  THEN 'crashed' ELSE x.status END AS status
                        FROM censync.run_log x
                       WHERE x.sync_id = s.sync_id ORDER BY x.run_id DESC LIMIT 1) l ON true
+  LEFT JOIN LATERAL (SELECT x.started_at, x.finished_at, x.records_read, x.records_created, x.records_updated,
+                            x.records_deleted
+                       FROM censync.run_log x
+                      WHERE x.sync_id = s.sync_id AND x.status = 'completed' AND NOT x.dry_run
+                      ORDER BY x.run_id DESC LIMIT 1) g ON true
  WHERE pg_catalog.pg_has_role(CASE WHEN s.home = censync.home() THEN s.owner_oid
                                    ELSE pg_catalog.to_regrole(pg_catalog.quote_ident(s.owner_name))::oid END,
                               'USAGE')

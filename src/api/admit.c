@@ -17,13 +17,18 @@ static const char *const viewer_grants[] = {
 	"USAGE ON SCHEMA censync",
 	"USAGE ON SCHEMA %s",
 	"SELECT ON censync.syncs, censync.runs, censync.records, censync.progress",
+	"SELECT ON censync.alerts, censync.deliveries",
 	"EXECUTE ON FUNCTION censync.home(), censync.is_running(bigint), censync.run_progress()",
 	"EXECUTE ON FUNCTION %s.censync_objects(name)",
+	"EXECUTE ON FUNCTION %s.censync_report()",
 	NULL,
 };
 static const char *const operator_grants[] = {
 	"EXECUTE ON FUNCTION %s.censync_run(text, boolean, bigint)",
 	"EXECUTE ON PROCEDURE %s.censync_sync(text)",
+	"EXECUTE ON PROCEDURE %s.censync_deliver()",
+	"EXECUTE ON PROCEDURE %s.censync_prune()",
+	"EXECUTE ON PROCEDURE %s.censync_maintain()",
 	"EXECUTE ON FUNCTION %s.censync_pause(text)",
 	"EXECUTE ON FUNCTION %s.censync_resume(text)",
 	"EXECUTE ON FUNCTION %s.censync_reset(text)",

@@ -12,6 +12,7 @@
 
 #include "catalog/definition.h"
 #include "catalog/spi.h"
+#include "sync/deliver.h"
 #include "sync/engine.h"
 
 PG_FUNCTION_INFO_V1(censync_run);
@@ -69,6 +70,7 @@ censync_sync(PG_FUNCTION_ARGS)
 								"transaction.")));
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	cs_engine_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), &request, &failure);
+	cs_deliver_all(true);
 	/* The failure lives in SPI's memory. */
 	if (failure)
 		cs_error_throw(failure);

@@ -11,3 +11,6 @@ int cs_max_response_size_mb = 10240;
 int cs_max_record_size_mb = 64;
 int cs_http_retries = 4;
 int cs_http_max_wait_s = 120;
+bool cs_notify = true;
+int cs_run_retention_min = 90 * 24 * 60;
+int cs_record_retention_min = 14 * 24 * 60;

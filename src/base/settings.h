@@ -21,4 +21,11 @@ extern int cs_http_retries;
 /* Longest wait, in seconds, that a server may ask for with Retry-After. */
 extern int cs_http_max_wait_s;
 
+/* Are events told by NOTIFY? */
+extern bool cs_notify;
+
+/* How long runs, and what became of their records, are kept, in minutes; 0: for ever. */
+extern int cs_run_retention_min;
+extern int cs_record_retention_min;
+
 #endif /* CS_SETTINGS_H */

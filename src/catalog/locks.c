@@ -19,6 +19,7 @@
 /* Field 4 of our advisory locks.  pg_advisory_lock uses 1 and 2, so no user's lock is ever ours. */
 #define CS_LOCK_CLASS_RUN 0xC501
 #define CS_LOCK_CLASS_APPLY 0xC502
+#define CS_LOCK_CLASS_DELIVER 0xC510
 
 PG_FUNCTION_INFO_V1(censync_is_running);
 
@@ -104,6 +105,15 @@ cs_apply_lock(Oid relid)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, relid, CS_LOCK_CLASS_APPLY);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+bool
+cs_deliver_lock(void)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, CS_LOCK_CLASS_DELIVER);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 Oid

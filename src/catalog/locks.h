@@ -29,4 +29,7 @@ extern void cs_apply_lock(Oid relid);
  */
 extern Oid cs_extension_lock(Oid expected);
 
+/* Who delivers events; until the end of the transaction.  False at once if another session does. */
+extern bool cs_deliver_lock(void);
+
 #endif /* CS_LOCKS_H */

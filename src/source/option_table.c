@@ -13,6 +13,7 @@
 #include "source/headers.h"
 #include "source/option_table.h"
 #include "source/options.h"
+#include "source/webhook.h"
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
@@ -32,6 +33,8 @@ static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
 static void check_client_auth(const char *name, const char *value);
+static void check_events(const char *name, const char *value);
+static void check_secret(const char *name, const char *value);
 static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
 
 #define SERVER CS_LEVEL_SERVER
@@ -51,6 +54,8 @@ static const CsOption options[] = {
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
+	/* what a webhook wants to hear */
+	{ "events", CS_FOR_WEBHOOK, SERVER, false, check_events },
 	/* where a database is */
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL, SERVER, false, check_host },
@@ -90,6 +95,7 @@ static const CsOption options[] = {
 	{ "client_secret", CS_FOR_HTTP, USER, false, NULL },
 	{ "password", CS_FOR_ALL, USER, false, NULL },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "secret", CS_FOR_WEBHOOK, USER, false, check_secret },
 	{ "token", CS_FOR_HTTP, USER, false, NULL },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },
@@ -266,6 +272,20 @@ check_client_auth(const char *name, const char *value)
 {
 	if (strcmp(value, "basic") != 0 && strcmp(value, "body") != 0)
 		bad_value(name, "basic or body");
+}
+
+static void
+check_events(const char *name, const char *value)
+{
+	if (!cs_webhook_events_are_known(value))
+		bad_value(name, "events, by comma: sync.*, alert.*, " CS_WEBHOOK_EVENTS);
+}
+
+static void
+check_secret(const char *name, const char *value)
+{
+	if (value[0] == '\0')
+		bad_value(name, "a text that is not empty");
 }
 
 /* The value itself stays out of the message: it may be a secret that was put in the wrong place. */

@@ -13,9 +13,11 @@
 #include "source/http.h"
 #include "source/query.h"
 #include "source/reader.h"
+#include "source/webhook.h"
 
 static const CsSourceType *const source_types[] = {
 	&cs_source_http,
+	&cs_webhook_type,
 };
 
 const CsSourceType *

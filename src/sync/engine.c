@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "base/user.h"
+#include "catalog/alerts.h"
 #include "catalog/late_log.h"
 #include "catalog/locks.h"
 #include "sync/add_columns.h"
@@ -510,4 +511,6 @@ write_log(const CsRun *run, const char *status, const CsError *error)
 	if (error == NULL)
 		cs_record_log_write(run->changes, run->run_id);
 	cs_run_log_close(run->run_id, status, &run->counts, error);
+	if (cs_alerts_are_wanted(run->sync->options))
+		cs_alerts_judge_run(run->run_id);
 }

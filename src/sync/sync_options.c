@@ -17,6 +17,8 @@ typedef enum OptionKind
 {
 	OPTION_CHOICE, /* an enum, by the position of its name */
 	OPTION_SHARE,  /* 0 to 1 */
+	OPTION_POSITIVE,
+	OPTION_COUNT, /* 1 and more */
 	OPTION_FLAG,
 	OPTION_SECONDS,
 	OPTION_TEXT
@@ -32,6 +34,14 @@ typedef struct SyncOption
 
 static const SyncOption sync_options[] = {
 	{ "add_columns", OPTION_FLAG, offsetof(CsSyncOptions, add_columns), { NULL } },
+	{ "alert_duration", OPTION_SECONDS, offsetof(CsSyncOptions, alert_duration_s), { NULL } },
+	{ "alert_failed", OPTION_FLAG, offsetof(CsSyncOptions, alert_failed), { NULL } },
+	{ "alert_invalid", OPTION_SHARE, offsetof(CsSyncOptions, alert_invalid), { NULL } },
+	{ "alert_rejected", OPTION_SHARE, offsetof(CsSyncOptions, alert_rejected), { NULL } },
+	{ "alert_repeat", OPTION_FLAG, offsetof(CsSyncOptions, alert_every), { "first", "every" } },
+	{ "alert_stale", OPTION_SECONDS, offsetof(CsSyncOptions, alert_stale_s), { NULL } },
+	{ "alert_unusual", OPTION_POSITIVE, offsetof(CsSyncOptions, alert_unusual), { NULL } },
+	{ "alert_unusual_runs", OPTION_COUNT, offsetof(CsSyncOptions, alert_unusual_runs), { NULL } },
 	{ "allow_empty_source", OPTION_FLAG, offsetof(CsSyncOptions, allow_empty_source), { NULL } },
 	{ "cursor_column", OPTION_TEXT, offsetof(CsSyncOptions, cursor_column), { NULL } },
 	{ "cursor_overlap", OPTION_TEXT, offsetof(CsSyncOptions, cursor_overlap), { NULL } },
@@ -45,6 +55,7 @@ static const SyncOption sync_options[] = {
 	  offsetof(CsSyncOptions, on_duplicate),
 	  { "reject", "first", "last", "fail" } },
 	{ "on_error", OPTION_FLAG, offsetof(CsSyncOptions, fail_on_error), { "continue", "fail" } },
+	{ "retention", OPTION_SECONDS, offsetof(CsSyncOptions, retention_s), { NULL } },
 	{ "timeout", OPTION_SECONDS, offsetof(CsSyncOptions, timeout_s), { NULL } },
 };
 
@@ -139,6 +150,10 @@ parse_value(CsSyncOptions *options, const SyncOption *option, const char *value)
 			if (!parse_real(value, (double *) target, 0, NULL))
 				return false;
 			return *(double *) target >= 0 && *(double *) target <= 1;
+		case OPTION_POSITIVE:
+			return parse_real(value, (double *) target, 0, NULL) && *(double *) target > 0;
+		case OPTION_COUNT:
+			return parse_int(value, (int *) target, 0, NULL) && *(int *) target > 0;
 		case OPTION_SECONDS:
 			return parse_int(value, (int *) target, GUC_UNIT_S, NULL) && *(int *) target >= 0;
 		case OPTION_TEXT:
@@ -167,6 +182,10 @@ expected_value(const SyncOption *option)
 
 	if (option->kind == OPTION_SHARE)
 		return "a share, 0 to 1";
+	if (option->kind == OPTION_POSITIVE)
+		return "a number above 0, such as 0.5";
+	if (option->kind == OPTION_COUNT)
+		return "a whole number above 0";
 	if (option->kind == OPTION_SECONDS)
 		return "seconds, or a number with a unit such as \"5 min\"; 0 for none";
 	if (option->kind == OPTION_TEXT)

@@ -29,7 +29,17 @@ typedef struct CsSyncOptions
 	char *cursor_column; /* NULL: every run reads everything */
 	char *cursor_overlap;
 	char *cursor_type; /* of text sources */
-	List *read;		   /* DefElem *: what belongs to the reader */
+	int retention_s;   /* 0: for ever; catalog/retention.c looks whether it is given */
+	/* What catalog/alerts.c goes by, in the form that the definition has; here they are checked. */
+	bool alert_failed;
+	bool alert_every; /* alert_repeat = every */
+	double alert_invalid;
+	double alert_rejected;
+	double alert_unusual;
+	int alert_unusual_runs;
+	int alert_duration_s;
+	int alert_stale_s;
+	List *read; /* DefElem *: what belongs to the reader */
 } CsSyncOptions;
 
 /* Throws HV00D for unknown options (with the valid ones as hint) and 22023 for bad values. */
