@@ -7,6 +7,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -35,7 +36,10 @@ cs_deliver_next(void)
 	/* One at a time, so that each webhook hears in the order in which things happened. */
 	if (!cs_deliver_lock())
 		return CS_DELIVER_NOTHING;
+	/* A snapshot of our own, so that none is left behind while the webhook is waited for. */
+	PushActiveSnapshot(GetTransactionSnapshot());
 	delivery = cs_outbox_next(GetUserId());
+	PopActiveSnapshot();
 	if (delivery == NULL)
 		return CS_DELIVER_NOTHING;
 	if (!is_there(delivery))
