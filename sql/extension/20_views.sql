@@ -24,8 +24,8 @@ SELECT s.sync_id,
        l.started_at AS last_started_at,
        g.finished_at AS last_success_at,
        g.finished_at - g.started_at AS last_success_took,
-       g.records_read AS last_records_read,
-       g.records_created + g.records_updated + g.records_deleted AS last_records_written,
+       g.records_read AS last_success_records,
+       g.records_created + g.records_updated + g.records_deleted AS last_success_written,
        (SELECT w.watermark FROM censync.cursor_state w
          WHERE w.sync_id = s.sync_id AND s.home = censync.home()) AS watermark,
        s.created_at, s.altered_at
