@@ -18,6 +18,8 @@
 
 PG_FUNCTION_INFO_V1(censync_report);
 
+#define WORK_MEM_KB 32768
+
 static void write_head(StringInfo html);
 static void write_foot(StringInfo html);
 
@@ -30,6 +32,9 @@ censync_report(FunctionCallInfo fcinfo pg_attribute_unused())
 
 	initStringInfo(&html);
 	cs_user_switch(&saved, GetUserId(), CS_SAFE_SEARCH_PATH);
+	/* A few scans of a log that may be long. */
+	cs_user_set("jit", "off");
+	cs_user_set("work_mem", psprintf("%d", Max(work_mem, WORK_MEM_KB)));
 	SPI_connect();
 	write_head(&html);
 	cs_report_syncs(&html);

@@ -11,8 +11,6 @@
 #define MAX_REASONS 40
 #define MAX_RECENT 40
 
-/* Of the log of records, the newest: it may have millions. */
-#define MAX_RECORDS 20000
 
 /* Series of the charts, as columns of the query from 2 on. */
 enum
@@ -27,6 +25,61 @@ enum
 	SERIES
 };
 
+/* A time as it goes into the page. */
+#define ISO "'YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM'"
+
+static const char *const alerts_query =
+	"SELECT sync, alert, message, times, to_char(raised_at, " ISO "), "
+	"extract(epoch FROM now() - raised_at) FROM censync.alerts WHERE state = 'raised' "
+	"ORDER BY raised_at DESC LIMIT 1000";
+
+static const char *const time_query =
+	"WITH unit AS (SELECT CASE WHEN EXISTS (SELECT FROM censync.runs "
+	"WHERE started_at BETWEEN now() - interval '30 days' AND now() - interval '2 days') "
+	"THEN 'day' ELSE 'hour' END AS u), "
+	"slots AS (SELECT t FROM unit, LATERAL generate_series(date_trunc(unit.u, now() - "
+	"CASE unit.u WHEN 'hour' THEN interval '47 hours' ELSE interval '29 days' END), "
+	"now(), ('1 ' || unit.u)::interval) t), "
+	"sums AS (SELECT date_trunc((SELECT u FROM unit), started_at) AS t, "
+	"count(*) FILTER (WHERE status = 'completed') AS good, "
+	"count(*) FILTER (WHERE status <> 'completed') AS bad, sum(records_created) AS c, "
+	"sum(records_updated) AS u, sum(records_deleted) AS d, "
+	"percentile_disc(0.5) WITHIN GROUP (ORDER BY finished_at - started_at) AS median, "
+	"max(finished_at - started_at) AS longest FROM censync.runs "
+	"WHERE NOT dry_run AND status NOT IN ('queued', 'running') "
+	"AND started_at > now() - interval '30 days' GROUP BY 1) "
+	"SELECT to_char(t, CASE unit.u WHEN 'hour' THEN 'Mon DD HH24:MI' ELSE 'Mon DD' END), "
+	"good, bad, c, s.u, d, extract(epoch FROM median), extract(epoch FROM longest) "
+	"FROM unit CROSS JOIN slots LEFT JOIN sums s USING (t) "
+	"WHERE EXISTS (SELECT FROM sums) ORDER BY t";
+
+static const char *const failures_query =
+	"SELECT sync, error_code, error_message, hint, n, to_char(last, " ISO "), "
+	"extract(epoch FROM now() - last) FROM (SELECT sync, error_code, error_message, "
+	"(array_agg(error_hint ORDER BY run_id DESC))[1] AS hint, count(*) AS n, "
+	"max(started_at) AS last FROM censync.runs "
+	"WHERE NOT dry_run AND status IN ('failed', 'crashed', 'canceled') "
+	"AND started_at > now() - interval '30 days' GROUP BY 1, 2, 3 "
+	"ORDER BY last DESC, n DESC LIMIT 1000) f";
+
+/* The log of records may have millions. */
+static const char *const records_query =
+	"SELECT sync, status, reason_code, min(reason), column_name, constraint_name, count(*) "
+	"FROM (SELECT u.sync, r.* FROM (SELECT run_id, sync FROM censync.runs "
+	"WHERE records_invalid + records_rejected > 0 AND started_at > now() - interval '30 days' "
+	"ORDER BY run_id DESC LIMIT 500) u CROSS JOIN LATERAL (SELECT * FROM censync.records r "
+	"WHERE r.run_id = u.run_id AND r.status <> 'succeeded' LIMIT 20000) r LIMIT 20000) r "
+	"GROUP BY sync, status, reason_code, column_name, constraint_name "
+	"ORDER BY count(*) DESC, sync LIMIT 1000";
+
+static const char *const recent_query =
+	"SELECT run_id, sync, CASE WHEN dry_run THEN status || ' (dry)' ELSE status END, "
+	"to_char(started_at, " ISO "), extract(epoch FROM now() - started_at), "
+	"extract(epoch FROM finished_at - started_at), records_read, records_created, "
+	"records_updated, records_deleted, records_invalid + records_rejected "
+	"FROM (SELECT * FROM censync.runs WHERE started_at > now() - interval '%s' "
+	"ORDER BY run_id DESC LIMIT %d) r ORDER BY run_id DESC";
+
 static void load_series(double *values[SERIES], const char **labels, int n);
 static void draw(StringInfo html, const char *id, const char *title, double **values,
 				 const char **labels, int n, const CsSeries *series, int nseries, bool seconds,
@@ -39,15 +92,11 @@ static void ago_cell(StringInfo html, const char *label, uint64 row, int time_co
 static void text_cell(StringInfo html, const char *label, const char *text);
 static void reason_cell(StringInfo html, uint64 row, int code_col, int reason_col, int hint_col);
 
-#define ISO(column) "to_char(" column ", 'YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM')"
-#define AGE(column) "extract(epoch FROM now() - " column ")"
-
 void
 cs_report_alerts(StringInfo html)
 {
 	static const char *const heads[] = { "Sync", "Alert", "Says", "#Times", "Raised", NULL };
-	uint64 rows = cs_report_query("SELECT sync, alert, message, times, " ISO("raised_at") ", " AGE(
-		"raised_at") " FROM censync.alerts WHERE state = 'raised' ORDER BY raised_at DESC");
+	uint64 rows = cs_report_query(alerts_query);
 
 	if (rows == 0)
 		return;
@@ -78,25 +127,7 @@ cs_report_time(StringInfo html)
 									 { "updated", "two", NULL },
 									 { "deleted", "three", NULL } };
 	static const CsSeries times[] = { { "longest", "four", NULL }, { "median", "one", NULL } };
-	int n = (int) cs_report_query(
-		"WITH r AS MATERIALIZED (SELECT started_at, status, records_created AS c, "
-		"records_updated AS u, records_deleted AS d, "
-		"extract(epoch FROM finished_at - started_at) AS took FROM censync.runs "
-		"WHERE NOT dry_run AND status NOT IN ('queued', 'running') "
-		"AND started_at > now() - interval '30 days'), "
-		"unit AS (SELECT CASE WHEN min(started_at) > now() - interval '2 days' THEN 'hour' "
-		"ELSE 'day' END AS u FROM r HAVING count(*) > 0), "
-		"slots AS (SELECT t FROM unit, LATERAL generate_series(date_trunc(unit.u, now() - "
-		"CASE unit.u WHEN 'hour' THEN interval '47 hours' ELSE interval '29 days' END), "
-		"now(), ('1 ' || unit.u)::interval) t), "
-		"sums AS (SELECT date_trunc(unit.u, started_at) AS t, "
-		"count(*) FILTER (WHERE status = 'completed') AS good, "
-		"count(*) FILTER (WHERE status <> 'completed') AS bad, sum(c) AS c, sum(r.u) AS u, "
-		"sum(d) AS d, percentile_disc(0.5) WITHIN GROUP (ORDER BY took) AS median, "
-		"max(took) AS longest FROM r, unit GROUP BY 1) "
-		"SELECT to_char(t, CASE unit.u WHEN 'hour' THEN 'Mon DD HH24:MI' ELSE 'Mon DD' END), "
-		"good, bad, c, s.u, d, median, longest FROM unit, slots LEFT JOIN sums s USING (t) "
-		"ORDER BY t");
+	int n = (int) cs_report_query(time_query);
 	double *values[SERIES];
 	const char **labels = palloc(sizeof(char *) * Max(n, 1));
 
@@ -119,14 +150,7 @@ void
 cs_report_failures(StringInfo html)
 {
 	static const char *const heads[] = { "Sync", "Reason", "#Runs", "Last", NULL };
-	uint64 rows = cs_report_query(
-		"SELECT sync, error_code, error_message, (array_agg(error_hint ORDER BY run_id DESC))[1], "
-		"count(*), " ISO("max(started_at)") ", " AGE(
-			"max(started_at)") " FROM censync.runs "
-							   "WHERE NOT dry_run AND status IN ('failed', 'crashed', 'canceled') "
-							   "AND started_at > now() - interval '30 days' "
-							   "GROUP BY 1, 2, 3 ORDER BY max(started_at) DESC, count(*) DESC "
-							   "LIMIT 1000");
+	uint64 rows = cs_report_query(failures_query);
 
 	if (rows == 0)
 		return;
@@ -148,23 +172,12 @@ void
 cs_report_records(StringInfo html)
 {
 	static const char *const heads[] = { "Sync", "Status", "Reason", "Where", "#Records", NULL };
-	uint64 rows = cs_report_query(
-		"SELECT u.sync, r.status, r.reason_code, min(r.reason), r.column_name, "
-		"r.constraint_name, count(*), sum(count(*)) OVER () "
-		"FROM (SELECT * FROM censync.records ORDER BY run_id DESC "
-		"LIMIT " CppAsString2(
-			MAX_RECORDS) ") r "
-						 "JOIN censync.runs u ON u.run_id = r.run_id WHERE r.status <> 'succeeded' "
-						 "GROUP BY u.sync, r.status, r.reason_code, r.column_name, "
-						 "r.constraint_name "
-						 "ORDER BY count(*) DESC, u.sync LIMIT 1000");
+	uint64 rows = cs_report_query(records_query);
 
 	if (rows == 0)
 		return;
 	cs_html_section(html, "records", "Bad records, by reason",
-					cs_report_number(0, 8) >= MAX_RECORDS
-						? "Of the newest " CppAsString2(MAX_RECORDS) " records in the log."
-						: "Of all records in the log.");
+					"Of the last 500 runs that had any, 20,000 records at most.");
 	begin_table(html, "stack", heads);
 	for (uint64 row = 0; row < Min(rows, MAX_REASONS); row++)
 	{
@@ -187,15 +200,12 @@ cs_report_recent(StringInfo html)
 	static const char *const heads[] = { "#Run",	 "Sync",  "Status",	  "Started",
 										 "#Took",	 "#Read", "#Created", "#Updated",
 										 "#Deleted", "#Bad",  NULL };
-	uint64 rows = cs_report_query(
-		"SELECT run_id, sync, CASE WHEN dry_run THEN status || ' (dry)' ELSE status END, " ISO(
-			"started_at") ", " AGE("started_at") ", extract(epoch FROM finished_at - started_at), "
-												 "records_read, records_created, records_updated, "
-												 "records_deleted, "
-												 "records_invalid + records_rejected FROM "
-												 "censync.runs ORDER BY run_id DESC "
-												 "LIMIT " CppAsString2(MAX_RECENT));
+	static const char *const spans[] = { "1 hour", "1 day", "10 years" };
+	uint64 rows = 0;
 
+	/* The log is long, the latest runs are not. */
+	for (int i = 0; i < (int) lengthof(spans) && rows < MAX_RECENT; i++)
+		rows = cs_report_query(psprintf(recent_query, spans[i], MAX_RECENT));
 	if (rows == 0)
 		return;
 	cs_html_section(html, "recent", "Latest runs", NULL);

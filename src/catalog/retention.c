@@ -10,18 +10,37 @@
 #include "catalog/retention.h"
 #include "catalog/spi.h"
 
-/* The runs of record_log are walked along its index, however many records each has.  $1: how many to delete,
- * $2: for whom, $3: minutes to keep, 0: for ever. */
+/* Of every statement: $1: how many to delete, $2: for whom, $3: minutes to keep, 0: for ever. */
+
+/* The newest time before which anything can be old, whatever sync it is of; NULL: nothing can. */
+#define OLD                                                                                        \
+	"(SELECT clock_timestamp() - least(nullif($3 * interval '1 minute', '0'), "                    \
+	"(SELECT min((options ->> 'retention')::interval) FROM censync.sync_definition "               \
+	"WHERE (options ->> 'retention')::interval > '0')))"
+
+/* How long runs of a sync d are kept. */
+#define KEPT                                                                                       \
+	"CROSS JOIN LATERAL (SELECT coalesce((d.options ->> 'retention')::interval, "                  \
+	"$3 * interval '1 minute') AS kept) k "
+
+/* What is too old of runs l. */
+#define IS_OLD                                                                                     \
+	"k.kept > '0' AND coalesce(l.finished_at, l.started_at) < clock_timestamp() - k.kept "         \
+	"AND l.status NOT IN ('queued', 'running') AND pg_has_role($2, l.owner_oid, 'USAGE') "
+
+/* The runs of record_log are walked along its index, however many records each has, up to the newest that can
+ * be old. */
 static const char *const delete_records =
-	"WITH RECURSIVE logged AS ((SELECT run_id FROM censync.record_log ORDER BY run_id LIMIT 1) "
+	"WITH RECURSIVE bound AS (SELECT run_id FROM censync.run_log WHERE started_at < " OLD
+	" ORDER BY started_at DESC LIMIT 1), "
+	"logged AS ((SELECT r.run_id FROM censync.record_log r "
+	"WHERE r.run_id <= (SELECT run_id FROM bound) ORDER BY r.run_id LIMIT 1) "
 	"UNION ALL SELECT (SELECT r.run_id FROM censync.record_log r WHERE r.run_id > g.run_id "
-	"ORDER BY r.run_id LIMIT 1) FROM logged g WHERE g.run_id IS NOT NULL), "
+	"AND r.run_id <= (SELECT run_id FROM bound) ORDER BY r.run_id LIMIT 1) "
+	"FROM logged g WHERE g.run_id IS NOT NULL), "
 	"old AS (SELECT g.run_id FROM logged g LEFT JOIN censync.run_log l ON l.run_id = g.run_id "
-	"LEFT JOIN censync.sync_definition d ON d.sync_id = l.sync_id CROSS JOIN LATERAL ("
-	"SELECT coalesce((d.options ->> 'retention')::interval, $3 * interval '1 minute') AS kept) k "
-	"WHERE g.run_id IS NOT NULL AND (l.run_id IS NULL OR k.kept > '0' "
-	"AND coalesce(l.finished_at, l.started_at) < clock_timestamp() - k.kept "
-	"AND l.status NOT IN ('queued', 'running') AND pg_has_role($2, l.owner_oid, 'USAGE'))) "
+	"LEFT JOIN censync.sync_definition d ON d.sync_id = l.sync_id " KEPT
+	"WHERE g.run_id IS NOT NULL AND (l.run_id IS NULL OR " IS_OLD ")) "
 	"DELETE FROM censync.record_log WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM old "
 	"JOIN censync.record_log r ON r.run_id = old.run_id LIMIT $1))";
 
@@ -29,12 +48,8 @@ static const char *const delete_records =
 static const char *const delete_runs =
 	"DELETE FROM censync.run_log WHERE run_id = ANY (ARRAY("
 	"SELECT l.run_id FROM censync.run_log l "
-	"LEFT JOIN censync.sync_definition d ON d.sync_id = l.sync_id CROSS JOIN LATERAL ("
-	"SELECT coalesce((d.options ->> 'retention')::interval, $3 * interval '1 minute') AS kept) k "
-	"WHERE k.kept > '0' AND l.started_at < clock_timestamp() - k.kept "
-	"AND coalesce(l.finished_at, l.started_at) < clock_timestamp() - k.kept "
-	"AND l.status NOT IN ('queued', 'running') AND pg_has_role($2, l.owner_oid, 'USAGE') "
-	"AND NOT EXISTS (SELECT FROM censync.record_log r WHERE r.run_id = l.run_id) "
+	"LEFT JOIN censync.sync_definition d ON d.sync_id = l.sync_id " KEPT "WHERE l.started_at < " OLD
+	" AND " IS_OLD "AND NOT EXISTS (SELECT FROM censync.record_log r WHERE r.run_id = l.run_id) "
 	"AND (d.sync_id IS NULL OR l.run_id <> (SELECT x.run_id FROM censync.run_log x "
 	"WHERE x.sync_id = l.sync_id ORDER BY x.run_id DESC LIMIT 1)) "
 	"AND (d.sync_id IS NULL OR l.run_id IS DISTINCT FROM (SELECT x.run_id "
