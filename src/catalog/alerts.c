@@ -61,7 +61,7 @@ static const char *const checks_of_run =
 	"format('%s of %s records of run %s were rejected', records_rejected, records_read, run_id)), "
 	"('duration', (o ->> 'alert_duration')::interval > '0', "
 	"took > (o ->> 'alert_duration')::interval, "
-	"format('run %s took %s', run_id, date_trunc('second', took))), "
+	"format('run %s took %s', run_id, date_trunc('milliseconds', took))), "
 	"('unusual', status = 'completed' AND runs >= least(3, "
 	"coalesce((o ->> 'alert_unusual_runs')::int, 10)), "
 	"abs(records_read - mean) > (o ->> 'alert_unusual')::float8 * mean, "
