@@ -11,3 +11,7 @@ int cs_max_response_size_mb = 10240;
 int cs_max_record_size_mb = 64;
 int cs_http_retries = 4;
 int cs_http_max_wait_s = 120;
+int cs_max_workers = 4;
+int cs_max_workers_per_server = 2;
+int cs_jitter_s = 30;
+bool cs_launcher_enabled = true;

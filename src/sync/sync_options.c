@@ -19,6 +19,7 @@ typedef enum OptionKind
 	OPTION_SHARE,  /* 0 to 1 */
 	OPTION_FLAG,
 	OPTION_SECONDS,
+	OPTION_NUMBER, /* 0 to 1000 */
 	OPTION_TEXT
 } OptionKind;
 
@@ -45,6 +46,7 @@ static const SyncOption sync_options[] = {
 	  offsetof(CsSyncOptions, on_duplicate),
 	  { "reject", "first", "last", "fail" } },
 	{ "on_error", OPTION_FLAG, offsetof(CsSyncOptions, fail_on_error), { "continue", "fail" } },
+	{ "retries", OPTION_NUMBER, offsetof(CsSyncOptions, retries), { NULL } },
 	{ "timeout", OPTION_SECONDS, offsetof(CsSyncOptions, timeout_s), { NULL } },
 };
 
@@ -63,6 +65,7 @@ cs_sync_options_parse(Jsonb *json)
 
 	options->max_rejected = 0.75;
 	options->max_deletes = 0.5;
+	options->retries = 5;
 	cs_catalog_begin(&access);
 	cs_args_add(&args, JSONBOID, JsonbPGetDatum(json), false);
 	cs_catalog_execute("SELECT o.key, o.value #>> '{}' FROM jsonb_each($1) o "
@@ -141,6 +144,9 @@ parse_value(CsSyncOptions *options, const SyncOption *option, const char *value)
 			return *(double *) target >= 0 && *(double *) target <= 1;
 		case OPTION_SECONDS:
 			return parse_int(value, (int *) target, GUC_UNIT_S, NULL) && *(int *) target >= 0;
+		case OPTION_NUMBER:
+			return parse_int(value, (int *) target, 0, NULL) && *(int *) target >= 0 &&
+				   *(int *) target <= 1000;
 		case OPTION_TEXT:
 			*(char **) target = pstrdup(value);
 			return value[0] != '\0';
@@ -169,6 +175,8 @@ expected_value(const SyncOption *option)
 		return "a share, 0 to 1";
 	if (option->kind == OPTION_SECONDS)
 		return "seconds, or a number with a unit such as \"5 min\"; 0 for none";
+	if (option->kind == OPTION_NUMBER)
+		return "a number, 0 to 1000";
 	if (option->kind == OPTION_TEXT)
 		return "a text that is not empty";
 	if (option->choices[0] == NULL)
