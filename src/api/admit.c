@@ -18,12 +18,18 @@ static const char *const viewer_grants[] = {
 	"USAGE ON SCHEMA %s",
 	"SELECT ON censync.syncs, censync.runs, censync.records, censync.progress",
 	"EXECUTE ON FUNCTION censync.home(), censync.is_running(bigint), censync.run_progress()",
+	"EXECUTE ON FUNCTION censync.next_run(bigint), censync.next_time(text, timestamptz)",
 	"EXECUTE ON FUNCTION %s.censync_objects(name)",
 	NULL,
 };
 static const char *const operator_grants[] = {
 	"EXECUTE ON FUNCTION %s.censync_run(text, boolean, bigint)",
 	"EXECUTE ON PROCEDURE %s.censync_sync(text)",
+	"EXECUTE ON FUNCTION %s.censync_start(text)",
+	"EXECUTE ON FUNCTION %s.censync_wait(bigint, interval)",
+	"EXECUTE ON FUNCTION %s.censync_cancel(bigint)",
+	"EXECUTE ON FUNCTION %s.censync_schedule(text, text)",
+	"EXECUTE ON FUNCTION %s.censync_unschedule(text)",
 	"EXECUTE ON FUNCTION %s.censync_pause(text)",
 	"EXECUTE ON FUNCTION %s.censync_resume(text)",
 	"EXECUTE ON FUNCTION %s.censync_reset(text)",
