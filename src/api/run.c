@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "catalog/beacon.h"
 #include "catalog/definition.h"
 #include "catalog/spi.h"
 #include "sync/deliver.h"
@@ -70,6 +71,7 @@ censync_sync(PG_FUNCTION_ARGS)
 								"transaction.")));
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	cs_engine_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), &request, &failure);
+	cs_beacon_poke_at_commit();
 	cs_deliver_all(true);
 	/* The failure lives in SPI's memory. */
 	if (failure)
@@ -88,6 +90,7 @@ run_and_return(const char *name, const CsRunRequest *request, ReturnSetInfo *rsi
 	SPI_connect();
 	run_id = cs_engine_run(name, request, &failure);
 	SPI_finish();
+	cs_beacon_poke_at_commit();
 	if (run_id != 0)
 		return_run(run_id, rsinfo);
 }

@@ -14,3 +14,7 @@ int cs_http_max_wait_s = 120;
 bool cs_notify = true;
 int cs_run_retention_min = 90 * 24 * 60;
 int cs_record_retention_min = 14 * 24 * 60;
+int cs_max_workers = 4;
+int cs_max_workers_per_server = 2;
+int cs_jitter_s = 30;
+bool cs_launcher_enabled = true;

@@ -55,6 +55,9 @@ typedef struct CsDelivery
 /* The next one among those that caller has the privileges of the owner of; NULL: none is due. */
 extern CsDelivery *cs_outbox_next(Oid caller);
 
+/* Is any delivery due, of whomever? */
+extern bool cs_outbox_is_due(void);
+
 /* It was delivered. */
 extern void cs_outbox_delivered(const CsDelivery *delivery);
 

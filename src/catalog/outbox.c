@@ -48,6 +48,23 @@ cs_outbox_next(Oid caller)
 	return delivery;
 }
 
+bool
+cs_outbox_is_due(void)
+{
+	CsCatalogAccess access;
+	bool due;
+
+	cs_catalog_begin(&access);
+	due = cs_catalog_execute("SELECT FROM censync.outbox d WHERE status = 'pending' "
+							 "AND next_attempt_at <= clock_timestamp() AND NOT EXISTS ("
+							 "SELECT FROM censync.outbox b WHERE b.status = 'pending' AND b.holds "
+							 "AND b.server_oid = d.server_oid AND b.owner_oid = d.owner_oid "
+							 "AND b.delivery_id < d.delivery_id) LIMIT 1",
+							 NULL) > 0;
+	cs_catalog_end(&access);
+	return due;
+}
+
 void
 cs_outbox_delivered(const CsDelivery *delivery)
 {

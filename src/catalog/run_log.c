@@ -17,8 +17,8 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-#include "catalog/alerts.h"
-#include "catalog/events.h"
+#include "base/clock.h"
+#include "catalog/run_events.h"
 #include "catalog/run_log.h"
 #include "catalog/spi.h"
 
@@ -29,52 +29,32 @@
 #define MAX_PAYLOAD (1024 * 1024)
 #define KEPT_OF_PAYLOAD 8192
 
-/* What events say of a run. */
-#define TOLD_COLUMNS "run_id, sync_id, sync, owner_oid, trigger, started_at, finished_at, dry_run"
-
-static void tell_begin(const CsSync *sync, int64 run_id, const char *trigger);
-static void tell_end(CsCatalogAccess *access, uint64 row, const char *status,
-					 const CsRunCounts *counts, const CsError *error);
+static int64 insert_run(const CsSync *sync, const char *trigger, bool dry_run);
+static int64 take_queued(int64 run_id);
 static void end_store(void *store);
 static const char *bounded(const char *payload);
 static Datum log_jsonb(const char *json, bool own);
 static Datum safe_jsonb(const char *json);
 
 int64
-cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run)
+cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run, int64 queued)
 {
-	CsError lost = { .code = ERRCODE_SYSTEM_ERROR, .message = "the session that ran it is gone" };
 	CsCatalogAccess access;
 	CsArgs args = { 0 };
 	int64 run_id;
-	bool isnull;
 
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync->sync_id);
-	cs_catalog_execute("UPDATE censync.run_log SET status = 'crashed', error_code = '58000', "
-					   "error_message = 'the session that ran it is gone', "
-					   "error_detail = 'The destination is as it was before the run.', "
-					   "error_hint = 'The server log says what ended the session. "
-					   "The next run starts afresh.' "
-					   "WHERE sync_id = $1 AND status = 'running' RETURNING " TOLD_COLUMNS,
+	cs_catalog_execute("UPDATE censync.run_log SET " CS_RUN_IS_CRASHED
+					   " WHERE sync_id = $1 AND status = 'running' RETURNING run_id",
 					   &args);
-	for (uint64 row = 0, rows = SPI_processed; row < rows; row++)
-		tell_end(&access, row, "crashed", NULL, &lost);
-	if (SPI_processed > 0 && cs_alerts_are_wanted(sync->options))
-		cs_alerts_judge_run(DatumGetInt64(cs_catalog_datum(0, 1, &isnull)));
-	cs_args_add_text(&args, sync->name);
-	cs_args_add(&args, OIDOID, ObjectIdGetDatum(sync->owner), false);
-	cs_args_add_text(&args, trigger);
-	cs_args_add(&args, BOOLOID, BoolGetDatum(dry_run), false);
-	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
-	cs_catalog_execute("INSERT INTO censync.run_log (sync_id, sync, owner_oid, status, trigger, "
-					   "dry_run, started_at) VALUES ($1, $2, $3, 'running', $4, $5, $6) "
-					   "RETURNING run_id",
-					   &args);
-	run_id = DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
+	cs_run_tell_ended(&access, SPI_processed);
+	run_id = queued ? take_queued(queued) : insert_run(sync, trigger, dry_run);
 	cs_catalog_end(&access);
+	if (!dry_run && !queued)
+		cs_run_tell_triggered(sync, run_id, trigger);
 	if (!dry_run)
-		tell_begin(sync, run_id, trigger);
+		cs_run_tell_started(sync, run_id, trigger);
 	return run_id;
 }
 
@@ -87,7 +67,7 @@ cs_run_log_close(int64 run_id, const char *status, const CsRunCounts *counts, co
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, run_id);
 	cs_args_add_text(&args, status);
-	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
 	cs_args_add_int8(&args, counts->read);
 	cs_args_add_int8(&args, counts->invalid);
 	cs_args_add_int8(&args, counts->rejected);
@@ -106,10 +86,10 @@ cs_run_log_close(int64 run_id, const char *status, const CsRunCounts *counts, co
 					   "records_created = $7, records_updated = $8, records_deleted = $9, "
 					   "records_unchanged = $10, records_skipped = $11, bytes_read = $12, "
 					   "error_code = $13, error_message = $14, error_detail = $15, "
-					   "error_hint = $16 WHERE run_id = $1 RETURNING " TOLD_COLUMNS,
+					   "error_hint = $16 WHERE run_id = $1 RETURNING " CS_RUN_TOLD,
 					   &args);
 	if (SPI_processed > 0)
-		tell_end(&access, 0, status, counts, error);
+		cs_run_tell_end(&access, 0, status, counts, error);
 	cs_catalog_end(&access);
 }
 
@@ -211,43 +191,38 @@ cs_record_log_write(CsRecordLog *log, int64 run_id)
 	cs_catalog_end(&access);
 }
 
-static void
-tell_begin(const CsSync *sync, int64 run_id, const char *trigger)
+static int64
+insert_run(const CsSync *sync, const char *trigger, bool dry_run)
 {
-	CsEvent event = { .sync_id = sync->sync_id,
-					  .sync = sync->name,
-					  .owner = sync->owner,
-					  .run_id = run_id,
-					  .trigger = trigger,
-					  .status = "running",
-					  .started_at = GetCurrentTimestamp() };
-
-	cs_event_tell("sync.triggered", &event);
-	cs_event_tell("sync.started", &event);
-}
-
-/* row: of SPI_tuptable, with TOLD_COLUMNS.  Dry runs are nobody else's business. */
-static void
-tell_end(CsCatalogAccess *access, uint64 row, const char *status, const CsRunCounts *counts,
-		 const CsError *error)
-{
-	CsEvent event = { .status = status, .counts = counts, .error = error };
-	SPITupleTable *table = SPI_tuptable;
+	CsArgs args = { 0 };
 	bool isnull;
 
-	event.run_id = DatumGetInt64(cs_catalog_datum(row, 1, &isnull));
-	event.sync_id = DatumGetInt64(cs_catalog_datum(row, 2, &isnull));
-	event.sync = cs_catalog_text(access, row, 3);
-	event.owner = DatumGetObjectId(cs_catalog_datum(row, 4, &isnull));
-	event.trigger = cs_catalog_text(access, row, 5);
-	event.started_at = DatumGetTimestampTz(cs_catalog_datum(row, 6, &isnull));
-	event.finished_at = DatumGetTimestampTz(cs_catalog_datum(row, 7, &isnull));
-	if (isnull)
-		event.finished_at = 0;
-	if (!DatumGetBool(cs_catalog_datum(row, 8, &isnull)))
-		cs_event_tell_end(&event);
-	/* Writing to the outbox has ended another query. */
-	SPI_tuptable = table;
+	cs_args_add_int8(&args, sync->sync_id);
+	cs_args_add_text(&args, sync->name);
+	cs_args_add(&args, OIDOID, ObjectIdGetDatum(sync->owner), false);
+	cs_args_add_text(&args, trigger);
+	cs_args_add(&args, BOOLOID, BoolGetDatum(dry_run), false);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
+	cs_catalog_execute("INSERT INTO censync.run_log (sync_id, sync, owner_oid, status, trigger, "
+					   "dry_run, started_at) VALUES ($1, $2, $3, 'running', $4, $5, $6) "
+					   "RETURNING run_id",
+					   &args);
+	return DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
+}
+
+static int64
+take_queued(int64 run_id)
+{
+	CsArgs args = { 0 };
+
+	cs_args_add_int8(&args, run_id);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
+	if (cs_catalog_execute("UPDATE censync.run_log SET status = 'running', started_at = $2 "
+						   "WHERE run_id = $1 AND status = 'queued'",
+						   &args) == 0)
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+						errmsg("run " INT64_FORMAT " does not wait to be run any longer", run_id)));
+	return run_id;
 }
 
 static void

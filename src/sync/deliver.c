@@ -23,6 +23,7 @@
 /* Seconds for which a session that has something else to do goes on. */
 #define BRIEFLY_S 5
 
+static void note(const CsDelivery *delivery, const CsWebhookAnswer *answer);
 static bool is_there(const CsDelivery *delivery);
 static TimestampTz next_attempt(const CsDelivery *delivery);
 
@@ -42,18 +43,14 @@ cs_deliver_next(void)
 	PopActiveSnapshot();
 	if (delivery == NULL)
 		return CS_DELIVER_NOTHING;
-	if (!is_there(delivery))
-	{
-		cs_outbox_failed(delivery, "the webhook does not exist any more", 0, false);
-		return CS_DELIVER_FAILED;
-	}
-	answer = cs_webhook_send(delivery->server, delivery->owner, delivery->event_id, delivery->event,
-							 delivery->body);
-	if (answer->delivered)
-		cs_outbox_delivered(delivery);
-	else
-		cs_outbox_failed(delivery, answer->error, next_attempt(delivery), !answer->of_event);
-	return answer->delivered ? CS_DELIVER_DONE : CS_DELIVER_FAILED;
+	answer = is_there(delivery)
+				 ? cs_webhook_send(delivery->server, delivery->owner, delivery->event_id,
+								   delivery->event, delivery->body)
+				 : NULL;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	note(delivery, answer);
+	PopActiveSnapshot();
+	return answer && answer->delivered ? CS_DELIVER_DONE : CS_DELIVER_FAILED;
 }
 
 /* A transaction begins without a snapshot, so that none is held while a webhook is waited for. */
@@ -85,6 +82,18 @@ is_there(const CsDelivery *delivery)
 {
 	return SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(delivery->server)) &&
 		   SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(delivery->owner));
+}
+
+/* answer NULL: there is nobody to be told any more. */
+static void
+note(const CsDelivery *delivery, const CsWebhookAnswer *answer)
+{
+	if (answer == NULL)
+		cs_outbox_failed(delivery, "the webhook does not exist any more", 0, false);
+	else if (answer->delivered)
+		cs_outbox_delivered(delivery);
+	else
+		cs_outbox_failed(delivery, answer->error, next_attempt(delivery), !answer->of_event);
 }
 
 /* 0: it is given up. */

@@ -22,6 +22,7 @@ typedef enum OptionKind
 	OPTION_FLAG,
 	OPTION_SECONDS,
 	OPTION_PERIOD, /* the same in a form that is an interval to SQL, too */
+	OPTION_NUMBER, /* 0 to 1000 */
 	OPTION_TEXT
 } OptionKind;
 
@@ -57,6 +58,7 @@ static const SyncOption sync_options[] = {
 	  { "reject", "first", "last", "fail" } },
 	{ "on_error", OPTION_FLAG, offsetof(CsSyncOptions, fail_on_error), { "continue", "fail" } },
 	{ "retention", OPTION_PERIOD, offsetof(CsSyncOptions, retention_s), { NULL } },
+	{ "retries", OPTION_NUMBER, offsetof(CsSyncOptions, retries), { NULL } },
 	{ "timeout", OPTION_SECONDS, offsetof(CsSyncOptions, timeout_s), { NULL } },
 };
 
@@ -76,6 +78,7 @@ cs_sync_options_parse(Jsonb *json)
 
 	options->max_rejected = 0.75;
 	options->max_deletes = 0.5;
+	options->retries = 5;
 	cs_catalog_begin(&access);
 	cs_args_add(&args, JSONBOID, JsonbPGetDatum(json), false);
 	cs_catalog_execute("SELECT o.key, o.value #>> '{}' FROM jsonb_each($1) o "
@@ -163,6 +166,9 @@ parse_value(CsSyncOptions *options, const SyncOption *option, const char *value)
 			/* FALLTHROUGH */
 		case OPTION_SECONDS:
 			return parse_int(value, (int *) target, GUC_UNIT_S, NULL) && *(int *) target >= 0;
+		case OPTION_NUMBER:
+			return parse_int(value, (int *) target, 0, NULL) && *(int *) target >= 0 &&
+				   *(int *) target <= 1000;
 		case OPTION_TEXT:
 			*(char **) target = pstrdup(value);
 			return value[0] != '\0';
@@ -208,6 +214,8 @@ expected_value(const SyncOption *option)
 		return "a whole number above 0";
 	if (option->kind == OPTION_SECONDS || option->kind == OPTION_PERIOD)
 		return "seconds, or a number with a unit such as \"5 min\"; 0 for none";
+	if (option->kind == OPTION_NUMBER)
+		return "a number, 0 to 1000";
 	if (option->kind == OPTION_TEXT)
 		return "a text that is not empty";
 	if (option->choices[0] == NULL)

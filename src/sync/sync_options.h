@@ -25,7 +25,8 @@ typedef struct CsSyncOptions
 	double max_rejected; /* share of the records read */
 	double max_deletes;	 /* share of the rows tracked, or of the table */
 	int timeout_s;		 /* of a run as a whole; 0: none */
-	bool add_columns;	 /* those that the destination lacks */
+	int retries;	  /* of runs that failed in a row, so many are tried again before their time */
+	bool add_columns; /* those that the destination lacks */
 	char *cursor_column; /* NULL: every run reads everything */
 	char *cursor_overlap;
 	char *cursor_type; /* of text sources */
