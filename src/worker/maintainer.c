@@ -12,6 +12,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -25,7 +26,8 @@
 #include "sync/deliver.h"
 #include "worker/maintainer.h"
 
-/* Between looks for what is too old, in ms; and rows that one transaction deletes. */
+/* Between looks for what is to be told, and for what is too old; and rows that one transaction deletes. */
+#define LOOK_INTERVAL_MS 2000
 #define PRUNE_INTERVAL_MS (3600 * 1000)
 #define ROWS_AT_ONCE 5000
 
@@ -33,6 +35,7 @@ PGDLLEXPORT void cs_maintainer_main(Datum database);
 
 /* Of the last worker, or NULL; in TopMemoryContext. */
 static BackgroundWorkerHandle *last_worker = NULL;
+static TimestampTz next_look = 0;
 static TimestampTz next_prune = 0;
 
 static bool look(bool round);
@@ -44,13 +47,17 @@ static bool prune_some(void);
 void
 cs_maintainer_tick(bool round)
 {
-	bool prune = GetCurrentTimestamp() >= next_prune;
+	TimestampTz now = GetCurrentTimestamp();
+	bool prune = now >= next_prune;
 
+	if (!round && now < next_look)
+		return;
+	next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
 	if (!look(round) && !prune)
 		return;
 	if (is_busy() || !start_worker(prune) || !prune)
 		return;
-	next_prune = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PRUNE_INTERVAL_MS);
+	next_prune = TimestampTzPlusMilliseconds(now, PRUNE_INTERVAL_MS);
 }
 
 /* The worker. */

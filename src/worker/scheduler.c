@@ -87,10 +87,8 @@ work(void)
 			return;
 		cs_crew_dismiss_ended();
 		if (cs_beacon_was_poked() || round)
-		{
 			cs_agenda_load();
-			cs_maintainer_tick(round);
-		}
+		cs_maintainer_tick(round);
 		if (round)
 			next_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
 		next = cs_agenda_start_due();

@@ -38,6 +38,7 @@ test_options();
 test_encoding();
 
 $node->stop;
+test_by_itself();
 done_testing();
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -351,5 +352,34 @@ sub test_encoding
 	$node->safe_psql('latin', qq{SELECT censync_create_sync('caf\xc3\xa9', 't', 'upsert', query => 'SELECT 1 AS id'); CALL censync_sync('caf\xc3\xa9')});
 	is((bodies())[3]{sync}, "caf\x{e9}", 'encoding: a name in LATIN1');
 	is($node->safe_psql('latin', q{SELECT count(*) FROM censync.deliveries WHERE status = 'delivered'}), 4, 'encoding: signed');
+	return;
+}
+
+# With the launcher, nobody has to call anything; a run that is queued is told in its steps.
+sub test_by_itself
+{
+	$node = new_node('preloaded', "shared_preload_libraries = 'censync'\nlog_statement = none\nmax_worker_processes = 20");
+	sql(q{CREATE TABLE t (id int PRIMARY KEY);
+		SELECT censync_create_sync('s', 't', 'upsert', query => 'SELECT 1 AS id', options => '{"alert_stale": "1 h", "retention": "1 d"}');
+		UPDATE censync.sync_definition SET created_at = now() - interval '2 h';
+		INSERT INTO censync.run_log (sync_id, sync, owner_oid, status, trigger, dry_run, started_at, finished_at)
+			SELECT 1, 's', 10, 'failed', 'manual', false, now() - interval '3 d', now() - interval '3 d' FROM generate_series(1, 3)});
+	create_hook('/hook/itself');
+	my $run = sql(q{SELECT censync_start('s')});
+	ok(wait_for($node, q{SELECT count(*) >= 4 AND bool_and(status = 'delivered') FROM censync.deliveries}, 60), 'by itself: events are delivered');
+	my @told = grep { ($_->{run_id} // 0) == $run } bodies();
+	is(join(' ', map { "$_->{event}/$_->{status}" } grep { $_->{event} =~ /^sync/ } @told),
+		'sync.triggered/queued sync.started/running sync.completed/completed sync.success/completed', 'by itself: in order');
+	ok(wait_for($node, q{SELECT count(*) = 1 FROM censync.runs}, 60), 'by itself: what is too old goes');
+	my $crash = q{SELECT 1 AS id FROM pg_sleep(60)};
+	sql(qq{SELECT censync_alter_sync('s', query => '$crash')});
+	$http->reset;
+	$run = sql(q{SELECT censync_start('s')});
+	wait_for($node, qq{SELECT status = 'running' FROM censync.runs WHERE run_id = $run});
+	sql(qq{SELECT censync_cancel($run)});
+	ok(wait_for($node, qq{SELECT count(*) = 4 FROM censync.deliveries d JOIN censync.outbox o USING (delivery_id) WHERE d.status = 'delivered' AND o.body ~ '"run_id": $run,'}, 60),
+		'by itself: so are those of a run that was canceled');
+	is((bodies())[-1]{event} . ' ' . (bodies())[-1]{status}, 'sync.failed canceled', 'by itself: as what it is');
+	$node->stop;
 	return;
 }
