@@ -21,7 +21,7 @@ extern void cs_html_attribute(StringInfo html, const char *name, const char *tex
 /* A text in a direction of its own, so that it can't reorder what is around it. */
 extern void cs_html_isolated(StringInfo html, const char *text, int max_chars);
 
-/* "3 min ago", with the time itself as a tooltip; seconds NULL: never. */
+/* "3 min ago" or "in 3 min", with the time itself as a tooltip; seconds NULL: never. */
 extern void cs_html_ago(StringInfo html, const char *time, const char *seconds);
 extern void cs_html_duration(StringInfo html, double seconds);
 extern void cs_html_count(StringInfo html, double number); /* 12,345 */

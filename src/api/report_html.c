@@ -67,25 +67,28 @@ void
 cs_html_ago(StringInfo html, const char *time, const char *seconds)
 {
 	double age;
+	const char *form;
 
 	if (seconds == NULL || time == NULL)
 	{
 		appendStringInfoString(html, "<span class=\"none\">never</span>");
 		return;
 	}
-	age = Max(strtod(seconds, NULL), 0);
+	age = strtod(seconds, NULL);
+	form = age < 0 ? "in %.0f %s" : "%.0f %s ago";
+	age = fabs(age);
 	appendStringInfoString(html, "<time");
 	cs_html_attribute(html, "datetime", time);
 	cs_html_attribute(html, "title", time);
 	appendStringInfoChar(html, '>');
 	if (age < 100)
-		appendStringInfo(html, "%.0f s ago", age);
+		appendStringInfo(html, form, age, "s");
 	else if (age < 6000)
-		appendStringInfo(html, "%.0f min ago", floor(age / 60));
+		appendStringInfo(html, form, floor(age / 60), "min");
 	else if (age < 2 * 86400)
-		appendStringInfo(html, "%.0f h ago", floor(age / 3600));
+		appendStringInfo(html, form, floor(age / 3600), "h");
 	else
-		appendStringInfo(html, "%.0f d ago", floor(age / 86400));
+		appendStringInfo(html, form, floor(age / 86400), "d");
 	appendStringInfoString(html, "</time>");
 }
 

@@ -33,7 +33,10 @@ enum
 	COL_HINT,
 	COL_ALERTS,
 	COL_SPARK,
-	COL_WATERMARK
+	COL_WATERMARK,
+	COL_NEXT_TIME,
+	COL_NEXT_AGE,
+	COL_PAUSED_REASON
 };
 
 /* Severities. */
@@ -51,9 +54,8 @@ static const char *const syncs_query =
 	"WHERE NOT dry_run AND started_at > now() - interval '30 days') r WHERE n <= 24), "
 	"spark AS (SELECT sync, string_agg(CASE WHEN status = 'completed' THEN 'c' "
 	"WHEN status IN ('failed', 'crashed') THEN 'f' ELSE 'o' END || ':' || took, ' ' "
-	"ORDER BY n DESC) FILTER (WHERE status NOT IN ('queued', 'running')) AS runs, "
-	"coalesce(min(n) FILTER (WHERE status = 'completed'), max(n) + 1) - 1 AS streak "
-	"FROM recent GROUP BY sync), "
+	"ORDER BY n DESC) AS runs "
+	"FROM recent WHERE status NOT IN ('queued', 'running') GROUP BY sync), "
 	"latest AS (SELECT DISTINCT ON (r.sync) r.sync, r.status, r.bad, e.error_code, "
 	"e.error_message, e.error_hint FROM recent r "
 	"LEFT JOIN censync.runs e ON e.run_id = r.run_id AND r.status IN ('failed', 'crashed') "
@@ -62,7 +64,7 @@ static const char *const syncs_query =
 	"GROUP BY sync), "
 	"judged AS (SELECT s.*, l.error_code, l.error_message, l.error_hint, k.runs, "
 	"coalesce(a.n, 0) AS alerts, l.bad, "
-	"coalesce(l.status, s.last_status) AS ended, coalesce(k.streak, 0) AS streak "
+	"coalesce(l.status, s.last_status) AS ended "
 	"FROM censync.syncs s LEFT JOIN spark k ON k.sync = s.name "
 	"LEFT JOIN latest l ON l.sync = s.name LEFT JOIN alerts a ON a.sync = s.name), "
 	"sorted AS (SELECT *, CASE WHEN state = 'paused' THEN 6 "
@@ -77,8 +79,12 @@ static const char *const syncs_query =
 	"extract(epoch FROM now() - last_started_at), "
 	"to_char(last_success_at, 'YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM'), "
 	"extract(epoch FROM now() - last_success_at), extract(epoch FROM last_success_took), "
-	"last_success_records, last_success_written, bad, streak, error_code, error_message, "
-	"error_hint, alerts, runs, watermark FROM sorted ORDER BY severity, streak DESC, name";
+	"last_success_records, last_success_written, bad, consecutive_failures, error_code, "
+	"error_message, "
+	"error_hint, alerts, runs, watermark, "
+	"to_char(next_run, 'YYYY-MM-DD\"T\"HH24:MI:SSTZH:TZM'), "
+	"extract(epoch FROM now() - next_run), paused_reason FROM sorted ORDER BY severity, "
+	"consecutive_failures DESC, name";
 
 static void write_verdict(StringInfo html, uint64 rows);
 static void write_tile(StringInfo html, const char *style, double number, const char *what);
@@ -242,11 +248,23 @@ write_row(StringInfo html, uint64 row)
 	}
 	appendStringInfoString(html, "</small></th><td data-label=\"State\">");
 	cs_html_status(html, cs_report_text(row, COL_STATE));
+	if (cs_report_text_or_null(row, COL_PAUSED_REASON))
+	{
+		appendStringInfoString(html, "<small>");
+		cs_html_isolated(html, cs_report_text(row, COL_PAUSED_REASON), CS_REPORT_MESSAGE);
+		appendStringInfoString(html, "</small>");
+	}
 	appendStringInfoString(html, "</td><td data-label=\"Last runs\">");
 	cs_chart_spark(html, cs_report_text(row, COL_SPARK));
 	appendStringInfoString(html, "</td><td data-label=\"Last run\">");
 	cs_html_ago(html, cs_report_text_or_null(row, COL_LAST_TIME),
 				cs_report_text_or_null(row, COL_LAST_AGE));
+	if (cs_report_text_or_null(row, COL_NEXT_TIME))
+	{
+		appendStringInfoString(html, "<small>next ");
+		cs_html_ago(html, cs_report_text(row, COL_NEXT_TIME), cs_report_text(row, COL_NEXT_AGE));
+		appendStringInfoString(html, "</small>");
+	}
 	appendStringInfoString(html, "</td><td data-label=\"Last success\">");
 	cs_html_ago(html, cs_report_text_or_null(row, COL_SUCCESS_TIME),
 				cs_report_text_or_null(row, COL_SUCCESS_AGE));
