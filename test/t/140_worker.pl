@@ -77,7 +77,7 @@ sub create_stalled
 {
 	my ($name, $role, $destination) = @_;
 	sql(join ';', $role ? 'SET ROLE ' . sql_ident($role) : (),
-		sprintf q{SELECT censync_create_sync(%s, %s, 'upsert', server => 'src', object => '/stall?after=0', mappings => '{"id": "id"}')},
+		sprintf q{SELECT censync_create_sync(%s, %s, 'upsert', server => 'src', object => '/bad/stall?set=long&seconds=300', mappings => '{"id": "id"}')},
 		sql_literal($name), sql_literal($destination // 't'));
 	return;
 }
@@ -91,7 +91,7 @@ sub test_run
 	is(wait_run($run), 'completed|start|10|', 'runs');
 	is(sql('SELECT count(*) FROM t'), '10', 'and writes');
 	is(wait_run($run), 'completed|start|10|', 'waiting for what is over');
-	create('bad', 'SELECT 1 / 0 AS id');
+	create('bad', 'SELECT 1 / (random() > 2)::int AS id');
 	$run = sql(q{SELECT censync_start('bad')});
 	is(wait_run($run), 'failed|start|0|22012', 'a failed run is a row');
 	ok($node->log_contains(qr/WARNING:.*run $run of sync "bad" failed: division by zero/), 'and a line of the server log');
@@ -204,18 +204,20 @@ sub test_cancel
 
 sub test_shutdown
 {
+	sql(q{CREATE FUNCTION deaf() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+		LOOP BEGIN PERFORM pg_sleep(100); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$});
 	create('deaf', q{SELECT deaf() AS id});
-	sql(q{DROP FUNCTION IF EXISTS deaf();
-		CREATE FUNCTION deaf() RETURNS int LANGUAGE plpgsql AS $$ BEGIN LOOP BEGIN PERFORM pg_sleep(100); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$})
-	  if 0;
+	my $deaf = sql(q{SELECT censync_start('deaf')});
 	my @runs = map { sql("SELECT censync_start('$_')") } 'stalled', 'sleepy';
-	running($_) foreach @runs;
+	running($_) foreach @runs, $deaf;
+	sql("SELECT censync_cancel($deaf)");
 	my $start = time;
 	$node->stop('fast');
 	cmp_ok(time - $start, '<', 3, 'a shutdown does not wait');
 	$node->start;
 	is(sql(sprintf q{SELECT string_agg(DISTINCT status || ' ' || error_code, ', ') FROM censync.runs WHERE run_id IN (%s)}, join ',', @runs),
 		'canceled 57014', 'and the log says what became of the runs');
+	is(sql("SELECT status FROM censync.runs WHERE run_id = $deaf"), 'crashed', 'also of one that would not be canceled');
 	return;
 }
 
