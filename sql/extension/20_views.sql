@@ -10,6 +10,13 @@ CREATE FUNCTION censync.is_running(sync_id bigint) RETURNS boolean
 REVOKE ALL ON FUNCTION censync.is_running(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION censync.is_running(bigint) IS 'does some session hold the lock that every run of this sync holds? null on a standby, which cannot know';
 
+CREATE FUNCTION censync.wake() RETURNS void
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_wake';
+REVOKE ALL ON FUNCTION censync.wake() FROM PUBLIC;
+COMMENT ON FUNCTION censync.wake() IS 'has the launcher look for what there is to run in this database, once this transaction is committed';
+-- It may not know yet that there is something to come.
+SELECT censync.wake();
+
 CREATE FUNCTION censync.next_run(sync_id bigint) RETURNS timestamptz
     LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_next_run';
 REVOKE ALL ON FUNCTION censync.next_run(bigint) FROM PUBLIC;

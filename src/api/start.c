@@ -19,7 +19,7 @@
 #include "sync/start.h"
 
 /* Between looks at a run, in ms: the first, and the longest. */
-#define FIRST_LOOK 10
+#define FIRST_LOOK 2
 #define LONGEST_LOOK 500
 
 PG_FUNCTION_INFO_V1(censync_start);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -53,6 +54,16 @@ static void want(Oid database);
 static SchedulerSlot *find_slot(Oid database);
 static void extinguish(int code, Datum arg);
 static void leave(int code, Datum arg);
+
+PG_FUNCTION_INFO_V1(censync_wake);
+
+/* SQL: censync.wake() */
+PGDLLEXPORT Datum
+censync_wake(FunctionCallInfo fcinfo pg_attribute_unused())
+{
+	cs_beacon_poke_at_commit();
+	PG_RETURN_VOID();
+}
 
 void
 cs_beacon_init(void)

@@ -3,8 +3,8 @@
  *		What a schedule says, and when it means a sync to run next.
  *
  * All times are counted from the last run's start, so that times that were
- * missed are made up for once, and from no later than now, so that a clock
- * that was put back makes nobody wait for it to catch up.
+ * missed are made up for once.  What lies in the future when the clock has
+ * been put back counts as just past, so that nobody waits for it to catch up.
  */
 #include "postgres.h"
 
@@ -27,6 +27,9 @@
 
 /* Times of cron expressions are whole minutes, and are to be recognized as such. */
 #define MAX_CRON_JITTER_S 50
+
+/* So long that a due time is still seen as one when it is looked at again, to be acted upon. */
+#define JUST_PAST (INT64CONST(60) * USECS_PER_SEC)
 
 #define MAX_INTERVAL_S (INT64CONST(366) * SECS_PER_DAY)
 
@@ -54,6 +57,7 @@ static bool begins_with(const char *text, const char *word);
 static int unit_seconds(const char *word, size_t len);
 static TimestampTz own_time(const CsSchedule *schedule, const CsScheduleHistory *history,
 							TimestampTz now);
+static TimestampTz past(TimestampTz time, TimestampTz now);
 static TimestampTz retry_time(const CsSchedule *schedule, const CsScheduleHistory *history,
 							  TimestampTz now);
 static int64 jitter(int64 sync_id, int64 limit_s);
@@ -294,8 +298,8 @@ static TimestampTz
 own_time(const CsSchedule *schedule, const CsScheduleHistory *history, TimestampTz now)
 {
 	int64 late = jitter(history->sync_id, jitter_limit(schedule));
-	TimestampTz since = Min(history->since, now);
-	TimestampTz last = Min(history->started_at, now);
+	TimestampTz since = past(history->since, now);
+	TimestampTz last = past(history->started_at, now);
 	TimestampTz next;
 
 	if (schedule->kind == CS_SCHEDULE_AFTER)
@@ -303,9 +307,16 @@ own_time(const CsSchedule *schedule, const CsScheduleHistory *history, Timestamp
 	if (!history->has_run && schedule->kind != CS_SCHEDULE_CRON)
 		return since + late;
 	if (schedule->kind == CS_SCHEDULE_CONTINUOUS)
-		return Max(Min(history->finished_at, now), last + CONTINUOUS_GAP);
-	next = cs_schedule_next_time(schedule, since, history->has_run ? Max(since, last) : since);
+		return Max(past(history->finished_at, now), last + CONTINUOUS_GAP);
+	next = cs_schedule_next_time(schedule, history->since,
+								 history->has_run ? Max(since, last) : since);
 	return next == DT_NOEND ? next : next + late;
+}
+
+static TimestampTz
+past(TimestampTz time, TimestampTz now)
+{
+	return time <= now ? time : now - JUST_PAST;
 }
 
 /* When a failed run is tried again; DT_NOEND: not before its time. */
@@ -327,7 +338,7 @@ retry_time(const CsSchedule *schedule, const CsScheduleHistory *history, Timesta
 	delay += jitter(history->sync_id, delay / USECS_PER_SEC / 10 + 1);
 	if (schedule->kind == CS_SCHEDULE_CONTINUOUS)
 		delay = Max(delay, CONTINUOUS_GAP);
-	return Min(history->finished_at, now) + delay;
+	return history->finished_at <= now ? history->finished_at + delay : now;
 }
 
 /* The same for a sync each time, and different ones for different syncs: so much of the limit. */

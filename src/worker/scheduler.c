@@ -99,6 +99,7 @@ work(void)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			next_round = 0;
 		}
 	}
 }
