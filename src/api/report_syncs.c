@@ -92,6 +92,9 @@ static void write_cards(StringInfo html, uint64 rows);
 static void write_card(StringInfo html, uint64 row);
 static void write_table(StringInfo html, uint64 rows);
 static void write_row(StringInfo html, uint64 row);
+static void write_name(StringInfo html, uint64 row);
+static void write_small(StringInfo html, const char *what, const char *text);
+static void write_times(StringInfo html, uint64 row);
 static void write_cell(StringInfo html, const char *label, int col, uint64 row);
 static int severity(uint64 row);
 
@@ -236,27 +239,51 @@ static void
 write_row(StringInfo html, uint64 row)
 {
 	appendStringInfoString(html, "<tr><th scope=\"row\">");
+	write_name(html, row);
+	appendStringInfoString(html, "</th><td data-label=\"State\">");
+	cs_html_status(html, cs_report_text(row, COL_STATE));
+	write_small(html, "", cs_report_text_or_null(row, COL_PAUSED_REASON));
+	appendStringInfoString(html, "</td><td data-label=\"Last runs\">");
+	cs_chart_spark(html, cs_report_text(row, COL_SPARK));
+	appendStringInfoString(html, "</td>");
+	write_times(html, row);
+	appendStringInfoString(html, "<td class=\"num\" data-label=\"Took\">");
+	if (cs_report_text_or_null(row, COL_TOOK))
+		cs_html_duration(html, cs_report_number(row, COL_TOOK));
+	appendStringInfoString(html, "</td>");
+	write_cell(html, "Read", COL_READ, row);
+	write_cell(html, "Written", COL_WRITTEN, row);
+	write_cell(html, "Bad", COL_BAD, row);
+	appendStringInfoString(html, "</tr>\n");
+}
+
+static void
+write_name(StringInfo html, uint64 row)
+{
 	cs_html_isolated(html, cs_report_text(row, COL_NAME), CS_REPORT_NAME);
 	appendStringInfoString(html, "<small>");
 	cs_html_text(html, cs_report_text(row, COL_BEHAVIOR), CS_REPORT_NAME);
 	appendStringInfoString(html, " of ");
 	cs_html_isolated(html, cs_report_text(row, COL_DESTINATION), CS_REPORT_NAME);
-	if (cs_report_text_or_null(row, COL_WATERMARK))
-	{
-		appendStringInfoString(html, ", read up to ");
-		cs_html_isolated(html, cs_report_text(row, COL_WATERMARK), CS_REPORT_NAME);
-	}
-	appendStringInfoString(html, "</small></th><td data-label=\"State\">");
-	cs_html_status(html, cs_report_text(row, COL_STATE));
-	if (cs_report_text_or_null(row, COL_PAUSED_REASON))
-	{
-		appendStringInfoString(html, "<small>");
-		cs_html_isolated(html, cs_report_text(row, COL_PAUSED_REASON), CS_REPORT_MESSAGE);
-		appendStringInfoString(html, "</small>");
-	}
-	appendStringInfoString(html, "</td><td data-label=\"Last runs\">");
-	cs_chart_spark(html, cs_report_text(row, COL_SPARK));
-	appendStringInfoString(html, "</td><td data-label=\"Last run\">");
+	appendStringInfoString(html, "</small>");
+	write_small(html, "read up to ", cs_report_text_or_null(row, COL_WATERMARK));
+}
+
+/* A line below, if there is something to say; it is shown as what it is, whatever its direction. */
+static void
+write_small(StringInfo html, const char *what, const char *text)
+{
+	if (text == NULL)
+		return;
+	appendStringInfo(html, "<small>%s", what);
+	cs_html_isolated(html, text, CS_REPORT_MESSAGE);
+	appendStringInfoString(html, "</small>");
+}
+
+static void
+write_times(StringInfo html, uint64 row)
+{
+	appendStringInfoString(html, "<td data-label=\"Last run\">");
 	cs_html_ago(html, cs_report_text_or_null(row, COL_LAST_TIME),
 				cs_report_text_or_null(row, COL_LAST_AGE));
 	if (cs_report_text_or_null(row, COL_NEXT_TIME))
@@ -268,14 +295,7 @@ write_row(StringInfo html, uint64 row)
 	appendStringInfoString(html, "</td><td data-label=\"Last success\">");
 	cs_html_ago(html, cs_report_text_or_null(row, COL_SUCCESS_TIME),
 				cs_report_text_or_null(row, COL_SUCCESS_AGE));
-	appendStringInfoString(html, "</td><td class=\"num\" data-label=\"Took\">");
-	if (cs_report_text_or_null(row, COL_TOOK))
-		cs_html_duration(html, cs_report_number(row, COL_TOOK));
 	appendStringInfoString(html, "</td>");
-	write_cell(html, "Read", COL_READ, row);
-	write_cell(html, "Written", COL_WRITTEN, row);
-	write_cell(html, "Bad", COL_BAD, row);
-	appendStringInfoString(html, "</tr>\n");
 }
 
 static void
