@@ -150,5 +150,20 @@ END $$;
 SELECT censync_create_sync('walk', 'walked', 'mirror', query => 'SELECT * FROM walk_source', options => '{"mirror_scope": "table"}') > 0 AS ok;
 SELECT o.*, memory, w.* FROM orders o, unnest('{1MB,64MB}'::text[]) memory, walk(source_order, dest_order, memory) w ORDER BY 1, 2, 3;
 
+-- Duplicates are found whatever the order of the keys.
+CREATE TABLE keyed (id bigint PRIMARY KEY, v text);
+CREATE TABLE keyed_source (id bigint, v text, n int);
+SELECT censync_create_sync('order', 'keyed', 'upsert', query => 'SELECT id, v FROM keyed_source ORDER BY n') > 0 AS created;
+SELECT censync_create_sync('order mirror', 'keyed', 'mirror', query => 'SELECT id, v FROM keyed_source ORDER BY n') > 0 AS created;
+-- Keys in order up to a point: the copy stands before it, behind it, on both sides.
+INSERT INTO keyed_source SELECT g, 'first', g FROM generate_series(1, 30000) g;
+INSERT INTO keyed_source VALUES (7, 'copy', 30001), (40000, 'later', 30002), (40001, 'once', 30003), (40001, 'twice', 30004);
+SELECT records_read, records_invalid, records_created FROM censync_run('order');
+SELECT array_agg(i ORDER BY i) FROM generate_series(1, 40001) i WHERE i NOT BETWEEN 30001 AND 39999 AND NOT EXISTS (SELECT FROM keyed WHERE id = i);
+SELECT records_read, records_invalid, records_created, records_unchanged FROM censync_run('order mirror');
+DELETE FROM keyed_source WHERE n IN (7, 30004);
+SELECT records_read, records_invalid, records_created, records_unchanged FROM censync_run('order mirror');
+SELECT records_read, records_invalid, records_created, records_unchanged FROM censync_run('order mirror');
+
 SELECT count(censync_drop_sync(name)) FROM censync.syncs;
 DROP SCHEMA paths CASCADE;

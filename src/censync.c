@@ -13,6 +13,7 @@
 #include "base/settings.h"
 #include "catalog/progress.h"
 #include "catalog/beacon.h"
+#include "fdw/server.h"
 #include "net/address.h"
 #include "worker/launcher.h"
 
@@ -29,6 +30,7 @@ _PG_init(void)
 	cs_progress_init();
 	cs_beacon_init();
 	cs_launcher_register();
+	cs_foreign_server_init();
 }
 
 static void

@@ -11,8 +11,15 @@
 
 #include "format/decoder_internal.h"
 #include "format/json_names.h"
+#include "format/json_plain.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
+
+/* After a record that was not plain, so many are taken for the same. */
+#define NOT_PLAIN_EITHER 15
+
+/* Words are read whole. */
+#define WORD_PADDING 8
 
 /* Longest quotation of a record in its error. */
 #define MAX_MESSAGE 400
@@ -31,6 +38,7 @@ struct CsJsonPicker
 	const CsText *text;		  /* the decoder's */
 	MemoryContext scratch;	  /* what the parser allocates; emptied after each record */
 	JsonNames names;		  /* of the wanted members */
+	int not_plain;			  /* records to come for which the quick way is not tried */
 
 	/* While a record is read: */
 	JsonNode **open;	/* objects entered on wanted paths; open[0] is root */
@@ -47,6 +55,7 @@ struct CsJsonPicker
 	MemoryContext result;
 };
 
+static bool read_plain(CsJsonPicker *picker, const CsRecord *record);
 static bool check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record);
 static void parse_record(CsJsonPicker *picker, CsRecord *record);
 static void fail_syntax(CsRecord *record, JsonParseErrorType error, JsonLexContext *lex);
@@ -91,11 +100,18 @@ cs_json_record_decode(CsJsonPicker *picker, const char *json, size_t len, bool t
 	int ncolumns = picker->projection->ncolumns;
 
 	memset(record, 0, sizeof(CsRecord));
-	if (!cs_text_decode(picker->text, json, len, record) || !check_record(picker, too_deep, record))
+	if (!cs_text_decode(picker->text, json, len, record))
+		return;
+	picker->fields = palloc0((ncolumns + 1) * sizeof(CsField));
+	if (read_plain(picker, record))
+	{
+		record->fields = picker->fields;
+		return;
+	}
+	if (!check_record(picker, too_deep, record))
 		return;
 
 	picker->result = CurrentMemoryContext;
-	picker->fields = palloc0((ncolumns + 1) * sizeof(CsField));
 	/* Enough for all values together, unless one is inside another. */
 	picker->roomleft = record->rawlen + ncolumns + 1;
 	picker->room = palloc(picker->roomleft);
@@ -107,6 +123,26 @@ cs_json_record_decode(CsJsonPicker *picker, const char *json, size_t len, bool t
 	parse_record(picker, record);
 	if (record->error_code == 0)
 		record->fields = picker->fields;
+}
+
+/* False: the record is not plain, and nothing was read of it. */
+static bool
+read_plain(CsJsonPicker *picker, const CsRecord *record)
+{
+	char *text;
+
+	if (picker->names.any_path || (picker->not_plain > 0 && picker->not_plain--))
+		return false;
+	text = palloc(record->rawlen + WORD_PADDING);
+	memcpy(text, record->raw, record->rawlen);
+	memset(text + record->rawlen, 0, WORD_PADDING);
+	picker->names.root->next = 0;
+	if (cs_json_plain_read(&picker->names, picker->projection->seen, text, picker->fields))
+		return true;
+	pfree(text);
+	memset(picker->fields, 0, picker->projection->ncolumns * sizeof(CsField));
+	picker->not_plain = NOT_PLAIN_EITHER;
+	return false;
 }
 
 /* What the parser would choke on is refused first; false: the record has its error. */

@@ -41,10 +41,11 @@ typedef struct HttpReader
 	CsAuth *auth;
 	CsHttp *http;
 	CsPager *pager;
-	CsFormat format;	/* as configured; CS_FORMAT_AUTO: each page by its answer */
-	bool partial;		/* see CsReadSpec */
-	CsDecoder *decoder; /* NULL before a page's format is known */
-	StringInfo head;	/* first bytes of a page while its format is not known, else NULL */
+	bool compares_pages; /* it wants page_digest */
+	CsFormat format;	 /* as configured; CS_FORMAT_AUTO: each page by its answer */
+	bool partial;		 /* see CsReadSpec */
+	CsDecoder *decoder;	 /* NULL before a page's format is known */
+	StringInfo head;	 /* first bytes of a page while its format is not known, else NULL */
 	enum
 	{
 		PAGE_TO_FETCH,
@@ -116,6 +117,7 @@ http_open(const CsSourceType *type, const CsReadSpec *spec)
 	reader->auth = cs_auth_create(cs_options_credentials(reader->options->user));
 	reader->http = create_client(reader);
 	reader->pager = cs_pager_create(reader->options, url);
+	reader->compares_pages = cs_pager_compares(reader->pager);
 	set_up_columns(reader, spec);
 	reader->base.next_batch = http_next_batch;
 	reader->base.record_json = http_record_json;
@@ -209,8 +211,9 @@ http_next_batch(CsReader *base, CsBatch *batch)
 		{
 			record->number = ++base->records_read;
 			reader->page_records++;
-			reader->page_digest = hash_bytes_extended((const unsigned char *) record->raw,
-													  record->rawlen, reader->page_digest);
+			if (reader->compares_pages)
+				reader->page_digest = hash_bytes_extended((const unsigned char *) record->raw,
+														  record->rawlen, reader->page_digest);
 			bytes += record->rawlen;
 			batch->nrecords++;
 			if (reader->page_records == 1)

@@ -8,6 +8,8 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
+#include "lib/stringinfo.h"
+
 #include "net/address.h"
 #include "source/option_table.h"
 #include "source/sql.h"
@@ -49,25 +51,31 @@ cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
 	return login;
 }
 
-/* The first address that may be connected to. */
+/* The addresses that may be connected to. */
 void
 cs_sql_login_resolve(CsSqlLogin *login)
 {
 	struct addrinfo *addresses;
+	StringInfoData all;
 	char text[INET6_ADDRSTRLEN];
 
 	login->step = CS_SQL_RESOLVE;
 	if (login->host[0] == '/')
 		return;
 	addresses = look_up(login->host, login->port);
+	initStringInfo(&all);
 	for (struct addrinfo *a = addresses; a; a = a->ai_next)
 		if (cs_address_is_allowed(login->host, a->ai_addr))
 		{
-			login->address = pstrdup(cs_address_text(a->ai_addr, text, sizeof(text)));
-			login->step = CS_SQL_CONNECT;
-			return;
+			cs_address_text(a->ai_addr, text, sizeof(text));
+			if (login->address == NULL)
+				login->address = pstrdup(text);
+			appendStringInfo(&all, "%s%s", all.len ? "," : "", text);
 		}
-	refuse_address(login->host, addresses->ai_addr);
+	login->addresses = all.data;
+	login->step = login->address ? CS_SQL_CONNECT : CS_SQL_RESOLVE;
+	if (login->address == NULL)
+		refuse_address(login->host, addresses->ai_addr);
 }
 
 static struct addrinfo *

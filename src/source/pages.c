@@ -152,6 +152,12 @@ cs_pager_next(CsPager *pager, const CsPage *page)
 	return more;
 }
 
+bool
+cs_pager_compares(const CsPager *pager)
+{
+	return pager->kind == PAGE_NUMBER || pager->kind == PAGE_OFFSET;
+}
+
 int64
 cs_pager_total(const CsPager *pager)
 {

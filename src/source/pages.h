@@ -14,7 +14,7 @@ typedef struct CsPage
 	List *links;		  /* char *: values of its Link headers */
 	const char *envelope; /* the document without its records; NULL if it was no JSON */
 	int64 records;
-	uint64 digest; /* of its records */
+	uint64 digest; /* of its records; where cs_pager_compares */
 } CsPage;
 
 typedef struct CsPager CsPager;
@@ -31,6 +31,9 @@ extern const char *cs_pager_url(const CsPager *pager);
  * were announced; 08P01 when the next page is on another origin.
  */
 extern bool cs_pager_next(CsPager *pager, const CsPage *page);
+
+/* Does it tell by their records whether a page was there before? */
+extern bool cs_pager_compares(const CsPager *pager);
 
 /* Records that the last page announced, or 0. */
 extern int64 cs_pager_total(const CsPager *pager);

@@ -45,6 +45,8 @@ typedef struct CsSqlLogin
 	/* The driver's own options: cs_option_get, cs_option_get_user (as a module can't link to them). */
 	const char *(*option)(const CsOptionSet *options, const char *name);
 	const char *(*user_option)(const CsOptionSet *options, const char *name);
+	const char
+		*addresses; /* all that are allowed, by comma, address being the first; NULL: of a tunnel */
 	CsSqlStep step; /* kept by the driver: what is being done, and so what has failed */
 } CsSqlLogin;
 
@@ -127,6 +129,9 @@ extern char *cs_sql_statement(const CsSourceType *type, const CsReadSpec *spec);
 /* driver.c: the source's driver, its module loaded; 0A000 with the package to install where it was not
  * built. */
 extern const CsSqlDriver *cs_sql_driver(const CsSqlSource *source);
+
+/* Says so, at that level, if the driver's module is not there. */
+extern void cs_sql_driver_check(const CsSqlSource *source, int elevel);
 
 /* login.c: from the options of server and user mapping; resolves the host, and opens the tunnel.  Throws
  * 08001 for a host that is not known, 42501 for an address that censync.allowed_hosts refuses. */

@@ -10,6 +10,7 @@
 #include "utils/lsyscache.h"
 
 #include "sync/convert.h"
+#include "format/quick_input.h"
 
 static bool is_json_type(Oid type);
 static char element_delimiter(Oid type);
@@ -32,6 +33,7 @@ cs_text_input_init(CsTextInput *target, Oid type, int32 typmod)
 		target->is_json_array = is_json_type(getBaseType(element));
 	}
 	target->is_domain = base != type;
+	target->quick = typmod < 0 ? cs_quick_input_find(type) : NULL;
 }
 
 Datum
@@ -39,8 +41,11 @@ cs_text_input(CsTextInput *target, const CsField *field, bool *isnull)
 {
 	char *text = field->text;
 	StringInfoData quoted;
+	Datum value;
 
 	*isnull = field->kind == CS_VALUE_NULL;
+	if (!*isnull && target->quick && target->quick(field, &value))
+		return value;
 	if (*isnull)
 	{
 		if (!target->is_domain)

@@ -12,6 +12,8 @@
 /* What is to be known of the target type; filled once by cs_text_input_init. */
 typedef struct CsTextInput
 {
+	/* The same for the plain forms of common types; false: the input function must see it.  Or NULL. */
+	bool (*quick)(const CsField *field, Datum *value);
 	FmgrInfo input; /* the type's input function; its memory is of the init's context */
 	Oid ioparam;
 	int32 typmod;

@@ -2,7 +2,8 @@
  * key_set.c
  *		The keys of a read: were all of them different?
  *
- * Keys that come in strictly ascending order are.  Otherwise: equal keys have
+ * Keys that come in strictly ascending order are; should the order break, those
+ * before are read back from the stage.  Otherwise: equal keys have
  * equal hashes, so if no two of the 64-bit hashes are equal, no two keys are;
  * if some are, a query finds out.  Eight bytes a key: up to MAX_IN_MEMORY of
  * them, then in files, one for each of PARTITIONS ranges of the hash, so that
@@ -11,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/buffile.h"
 #include "utils/datum.h"
@@ -30,6 +32,8 @@ struct CsKeySet
 	const CsKeyOps *ops;   /* the creator's */
 	MemoryContext context; /* of the set: what follows lives there */
 	ResourceOwner owner;   /* of the files */
+	CsStage *stage;		   /* the creator's */
+	bool has_print;		   /* print is wanted */
 	bool unknown;		   /* only a query can tell */
 	bool ascending;		   /* every key so far was greater than the one before */
 	Datum *last;		   /* the key added last; by reference: copies of our own */
@@ -42,6 +46,9 @@ struct CsKeySet
 	int64 *in_file;	 /* hashes in each */
 };
 
+/* What is written to a partition at a time. */
+#define BUFFERED 512
+
 #define ST_SORT sort_hashes
 #define ST_ELEMENT_TYPE uint64
 #define ST_COMPARE(a, b) (*(a) < *(b) ? -1 : *(a) > *(b))
@@ -51,21 +58,26 @@ struct CsKeySet
 #include "lib/sort_template.h"
 
 static void note_order(CsKeySet *keys, const Datum *values);
+static void keep_staged(CsKeySet *keys);
+static void keep(CsKeySet *keys, uint64 hash);
 static void make_room(CsKeySet *keys);
 static void move_to_files(CsKeySet *keys);
+static void write_partition(CsKeySet *keys, int partition, uint64 *hashes, int *count);
 static void create_files(CsKeySet *keys);
 static bool files_have_duplicates(CsKeySet *keys);
 static bool has_equal_hashes(uint64 *hashes, int64 count);
 static void forget_hashes(CsKeySet *keys);
 
 CsKeySet *
-cs_key_set_create(const CsKeyOps *ops)
+cs_key_set_create(const CsKeyOps *ops, CsStage *stage, bool fingerprint)
 {
 	CsKeySet *keys = palloc0(sizeof(CsKeySet));
 
 	keys->ops = ops;
 	keys->context = CurrentMemoryContext;
 	keys->owner = CurrentResourceOwner;
+	keys->stage = stage;
+	keys->has_print = fingerprint;
 	keys->unknown = !ops->hashable;
 	keys->ascending = ops->ordered;
 	keys->last = palloc0(sizeof(Datum) * ops->ncolumns);
@@ -77,18 +89,16 @@ cs_key_set_create(const CsKeyOps *ops)
 void
 cs_key_set_add(CsKeySet *keys, const Datum *values)
 {
-	uint64 hash;
+	bool was_ascending = keys->ascending;
 
-	if (keys->ascending)
+	if (was_ascending)
 		note_order(keys, values);
+	if (!keys->unknown && was_ascending && !keys->ascending)
+		keep_staged(keys);
 	keys->added++;
-	if (keys->unknown)
+	if (keys->unknown || (keys->ascending && !keys->has_print))
 		return;
-	if (keys->count == keys->allocated)
-		make_room(keys);
-	hash = cs_key_hash(keys->ops, values);
-	keys->hashes[keys->count++] = hash;
-	cs_fingerprint_add(&keys->print, hash);
+	keep(keys, cs_key_hash(keys->ops, values));
 }
 
 bool
@@ -156,6 +166,36 @@ note_order(CsKeySet *keys, const Datum *values)
 	MemoryContextSwitchTo(old);
 }
 
+/* The keys so far, whose order made their hashes needless. */
+static void
+keep_staged(CsKeySet *keys)
+{
+	TupleTableSlot *slot = cs_stage_rewind(keys->stage);
+	CsFingerprint print = keys->print;
+
+	for (int64 i = 0; i < keys->added && cs_stage_next(keys->stage, slot); i++)
+	{
+		slot_getsomeattrs(slot, keys->ops->ncolumns + 1);
+		keep(keys, cs_key_hash(keys->ops, slot->tts_values + 1));
+	}
+	if (keys->added < keys->stage->count)
+		ExecDropSingleTupleTableSlot(slot);
+	keys->print = print;
+}
+
+/* While the keys ascend, only for the fingerprint. */
+static void
+keep(CsKeySet *keys, uint64 hash)
+{
+	if (keys->has_print)
+		cs_fingerprint_add(&keys->print, hash);
+	if (keys->ascending)
+		return;
+	if (keys->count == keys->allocated)
+		make_room(keys);
+	keys->hashes[keys->count++] = hash;
+}
+
 static void
 make_room(CsKeySet *keys)
 {
@@ -168,27 +208,34 @@ make_room(CsKeySet *keys)
 	keys->hashes = repalloc(keys->hashes, sizeof(uint64) * keys->allocated);
 }
 
-/* In runs of one partition each: the hashes are sorted first. */
 static void
 move_to_files(CsKeySet *keys)
 {
-	int from = 0;
+	uint64(*buffers)[BUFFERED] = palloc(sizeof(uint64) * BUFFERED * PARTITIONS);
+	int buffered[PARTITIONS] = { 0 };
 
 	if (keys->files == NULL)
 		create_files(keys);
-	sort_hashes(keys->hashes, keys->count);
-	while (from < keys->count)
+	for (int i = 0; i < keys->count; i++)
 	{
-		int partition = PARTITION_OF(keys->hashes[from]);
-		int to = from;
+		int partition = PARTITION_OF(keys->hashes[i]);
 
-		while (to < keys->count && PARTITION_OF(keys->hashes[to]) == partition)
-			to++;
-		BufFileWrite(keys->files[partition], keys->hashes + from, sizeof(uint64) * (to - from));
-		keys->in_file[partition] += to - from;
-		from = to;
+		buffers[partition][buffered[partition]++] = keys->hashes[i];
+		if (buffered[partition] == BUFFERED)
+			write_partition(keys, partition, buffers[partition], &buffered[partition]);
 	}
+	for (int partition = 0; partition < PARTITIONS; partition++)
+		write_partition(keys, partition, buffers[partition], &buffered[partition]);
+	pfree(buffers);
 	keys->count = 0;
+}
+
+static void
+write_partition(CsKeySet *keys, int partition, uint64 *hashes, int *count)
+{
+	BufFileWrite(keys->files[partition], hashes, sizeof(uint64) * *count);
+	keys->in_file[partition] += *count;
+	*count = 0;
 }
 
 /* The reader that feeds us may have a resource owner of its own, which ends before we do. */

@@ -38,7 +38,7 @@ cs_run_read(CsRun *run)
 {
 	run->stage = cs_stage_create_full("stage", run->mappings);
 	run->key_ops = cs_key_ops_create(run->mappings);
-	run->keys = cs_key_set_create(run->key_ops);
+	run->keys = cs_key_set_create(run->key_ops, run->stage, run->sync->behavior == CS_MIRROR);
 	if (run->sync->behavior == CS_MIRROR)
 		run->held = cs_stage_create("held", run->mappings, true);
 	report_read(run);

@@ -36,6 +36,7 @@ test_array_literals();
 test_real_data();
 test_other_encodings();
 test_random();
+test_quick_input();
 
 $node->stop;
 done_testing();
@@ -55,6 +56,7 @@ sub install
 	  [ "envelope($arguments)", 'text' ],
 	  [ "seen($arguments)",     'text[]' ],
 	  [ 'array_literal(text)',  'text STRICT' ],
+	  [ 'quick_input(regtype, text, text)', 'text STRICT' ],
 	  [ 'sniff(bytea)',         'text STRICT' ],
 	  [ 'content_type(text)',   'text' ],
 	  [ 'max_record(int)',      'void STRICT' ];
@@ -563,7 +565,9 @@ BEGIN
 			RETURN format || ' ' || result || ' ' || encode(body, 'hex');
 		END IF;
 		same := oracle(mutate(convert_to((ARRAY['{"a":{"b":1,"b":"x"},"b":[1,"\u0041\\"],"a.b":2}',
-			'{"b":-0.5e-3, "a" : {"b" : {} } , "c":null}', '{"a":true,"b":"é\t"}'])[1 + (random() * 2)::int], 'UTF8')));
+			'{"b":-0.5e-3, "a" : {"b" : {} } , "c":null}', '{"a":true,"b":"é\t"}',
+			'{"a":1,"b":"more than eight bytes","c":false}', ' { "b" : -120.5E+3 , "c":"é😀", "x":[], "a":null } ',
+			'{"c":"plain","x":"0","a":0,"b":true,"a":10.25}'])[1 + (random() * 5)::int], 'UTF8')));
 		IF same IS NOT NULL THEN RETURN same; END IF;
 		rounds := rounds + 1;
 	END LOOP;
@@ -589,10 +593,62 @@ BEGIN
 	IF valid <> (got.error_code IS NULL) OR valid AND expected IS DISTINCT FROM got.texts THEN
 		RETURN format('ORACLE %s: %s, expected %s', encode(line, 'hex'), got, expected);
 	END IF;
+	-- Without paths among the columns there is another way through plain records.
+	SELECT * INTO got FROM unit_decode('\x7b7d0a'::bytea || line || '\x0a'::bytea, 'ndjson', NULL, NULL, '{a,b,c}', 7) WHERE number = 2;
+	IF valid THEN expected := ARRAY[doc->>'a', doc->>'b', doc->>'c']; END IF;
+	IF valid <> (got.error_code IS NULL) OR valid AND expected IS DISTINCT FROM got.texts THEN
+		RETURN format('PLAIN ORACLE %s: %s, expected %s', encode(line, 'hex'), got, expected);
+	END IF;
 	RETURN NULL;
 END $$;
 SQL
 	like($node->safe_psql('postgres', "SELECT fuzz($seed, $seconds)", timeout => 120), qr/^rounds \d{3,}$/,
 		"random documents, seed $seed");
 	unlike(slurp_file($node->logfile), qr/terminated by signal/, 'no crash');
+}
+
+# What is read without the type's input function: never other than that would read it, and not seldom.
+sub test_quick_input
+{
+	$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION as_type(type regtype, value text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text;
+BEGIN
+	-- format: as the output function writes it, which a cast of boolean does not.
+	EXECUTE format('SELECT format(''%%s'', %L::%s)', value, type) INTO result;
+	RETURN result;
+EXCEPTION WHEN data_exception THEN RETURN 'error';
+END $$;
+SET DateStyle = 'ISO, DMY';
+CREATE TABLE inputs AS
+	SELECT 'bigint'::regtype AS type, v AS value, 'number' AS kind, true AS plain FROM unnest('{0,-0,7,-7,007,123456789012345678,-99999999999999999,
+		32767,32768,-32768,-32769,2147483647,2147483648,-2147483648,-2147483649}'::text[]) v
+	UNION ALL SELECT 'bigint', v, 'string', false FROM unnest(ARRAY['', '-', '--1', '+1', ' 1', '1 ', '1.0', '1e3', '9223372036854775807',
+		'9223372036854775808', '-9223372036854775808', '0x10', '1_000', 'x', '12345678901234567a', '٣']) v
+	UNION ALL SELECT 'boolean', v, 'bool', true FROM unnest('{true,false}'::text[]) v
+	UNION ALL SELECT 'boolean', v, 'string', false FROM unnest('{true,t,yes,off,1,x}'::text[]) v
+	UNION ALL SELECT 'text', v, 'string', true FROM unnest(ARRAY['', 'é', repeat('x', 300)]) v
+	UNION ALL SELECT 'date', d::text, 'string', true FROM unnest('{0001-01-01,1582-10-15,1900-02-28,1999-12-31,2000-02-29,2004-02-29,2100-02-28,9999-12-31}'::text[]) d
+	UNION ALL SELECT 'date', d, 'string', false FROM unnest('{1900-02-29,2001-02-29,2001-04-31,2001-13-01,2001-00-01,2001-01-00,0000-01-01,
+		2001-1-01,20010101,01-02-2003,infinity,2001-01-01 BC,10000-01-01,2001/01/01,20a1-01-01}'::text[]) d
+	UNION ALL SELECT 'timestamptz', t, 'string', true FROM unnest(ARRAY['2020-01-01T00:00:00Z', '2020-02-29 23:59:59.999999+00', '0001-01-01T00:00:00+14',
+		'9999-12-31T23:59:59-11:30', '2024-03-31T02:30:00+02:00', '1969-12-31T23:59:59.5-00:01', '2020-01-01T00:00:00.000001Z', '2020-01-01T12:00:00.1+15:59']) t
+	UNION ALL SELECT 'timestamptz', t, 'string', false FROM unnest(ARRAY['2020-01-01T00:00:00', '2020-01-01', '2020-01-01T24:00:00Z', '2020-01-01T23:59:60Z',
+		'2020-01-01T00:00:00.0000005Z', '2020-01-01T00:00:00.Z', '2020-01-01T00:00Z', '2020-01-01T00:00:00 Europe/Paris', '2020-01-01T00:00:00+16',
+		'2020-01-01T00:00:00+0530', '2020-01-01T00:00:00+5', '2020-01-01T00:00:00+05:', '2020-01-01T00:00:00+05:60', '2020-01-01T00:00:00Zulu',
+		'2020-01-01T00:00:00z', '2020-02-30T00:00:00Z', '2020-01-01T00:00:00+05:30:15', '2020-01-01X00:00:00Z', 'infinity', '2020-01-01T00:00:00Z BC']) t;
+INSERT INTO inputs SELECT t, value, kind, NULL FROM inputs, unnest('{smallint,int,varchar}'::regtype[]) t WHERE type = 'bigint'::regtype;
+SQL
+	my $differ = "unit_quick_input(type, value, kind) IS NOT NULL AND unit_quick_input(type, value, kind) IS DISTINCT FROM as_type(type, value)";
+	is($node->safe_psql('postgres', "SELECT type, value FROM inputs WHERE $differ"), '', 'quick input reads what the input function reads');
+	is($node->safe_psql('postgres', "SELECT type, value FROM inputs WHERE plain IS NOT NULL AND plain <> (unit_quick_input(type, value, kind) IS NOT NULL)"),
+		'', 'quick input takes the plain forms');
+	is($node->safe_psql('postgres', <<"SQL"), '', 'quick input of damaged values');
+WITH RECURSIVE damaged AS (
+	SELECT type, value, kind, 0 AS n FROM inputs WHERE value <> '' AND kind <> 'bool'
+	UNION ALL
+	SELECT type, overlay(value PLACING substr('0123456789-+:.TZ eE', 1 + (random() * 18)::int, (random() * 2)::int)
+		FROM 1 + (random() * (length(value) - 1))::int FOR (random() * 2)::int), kind, n + 1 FROM damaged WHERE n < 60 AND value <> '')
+SELECT type, value FROM damaged WHERE $differ LIMIT 5
+SQL
 }

@@ -11,9 +11,11 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "format/decoder.h"
+#include "format/quick_input.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 PG_MODULE_MAGIC;
@@ -39,6 +41,7 @@ PGDLLEXPORT Datum unit_array_literal(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum unit_sniff(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum unit_content_type(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum unit_max_record(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum unit_quick_input(PG_FUNCTION_ARGS);
 
 static const char *const format_names[] = { "auto", "json", "ndjson", "csv" };
 static const char *const kind_names[] = { "null",	"string", "number", "bool",
@@ -59,6 +62,7 @@ PG_FUNCTION_INFO_V1(unit_array_literal);
 PG_FUNCTION_INFO_V1(unit_sniff);
 PG_FUNCTION_INFO_V1(unit_content_type);
 PG_FUNCTION_INFO_V1(unit_max_record);
+PG_FUNCTION_INFO_V1(unit_quick_input);
 
 /* unit_decode(body, format, records, delimiter, columns, chunk) returns setof record */
 Datum
@@ -159,6 +163,28 @@ unit_max_record(PG_FUNCTION_ARGS)
 {
 	cs_max_record_size_mb = PG_GETARG_INT32(0);
 	PG_RETURN_VOID();
+}
+
+/* unit_quick_input(type, value, kind): the value as its type writes it, NULL if it is not a plain form */
+Datum
+unit_quick_input(PG_FUNCTION_ARGS)
+{
+	Oid type = PG_GETARG_OID(0);
+	CsQuickInput quick = cs_quick_input_find(type);
+	CsField field = { .text = text_to_cstring(PG_GETARG_TEXT_PP(1)) };
+	char *kind = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	Datum value;
+	Oid output;
+	bool is_varlena;
+
+	field.len = (int) strlen(field.text);
+	for (int i = 0; i < (int) lengthof(kind_names); i++)
+		if (strcmp(kind, kind_names[i]) == 0)
+			field.kind = (CsValueKind) i;
+	if (quick == NULL || !quick(&field, &value))
+		PG_RETURN_NULL();
+	getTypeOutputInfo(type, &output, &is_varlena);
+	PG_RETURN_TEXT_P(cstring_to_text(OidOutputFunctionCall(output, value)));
 }
 
 static void
