@@ -14,6 +14,7 @@
 #include "source/option_table.h"
 #include "source/options.h"
 #include "source/ssh.h"
+#include "source/webhook.h"
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
@@ -42,6 +43,8 @@ static void check_tls_version(const char *name, const char *value);
 static void check_switch(const char *name, const char *value);
 static void check_password_required(const char *name, const char *value);
 static void check_client_auth(const char *name, const char *value);
+static void check_events(const char *name, const char *value);
+static void check_secret(const char *name, const char *value);
 static void check_one_of(const char *name, const char *value, const char *words);
 static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
 
@@ -64,6 +67,8 @@ static const CsOption options[] = {
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "tls", CS_FOR_MYSQL | CS_FOR_TDS, SERVER, true, check_tls },
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
+	/* what a webhook wants to hear */
+	{ "events", CS_FOR_WEBHOOK, SERVER, false, check_events },
 	/* where a database is */
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL, SERVER, false, check_host },
@@ -132,6 +137,7 @@ static const CsOption options[] = {
 	{ "password", CS_FOR_ALL, USER, false, NULL },
 	{ "password_required", CS_FOR_LIBPQ, USER, false, check_password_required },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "secret", CS_FOR_WEBHOOK, USER, false, check_secret },
 	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
 	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
 	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
@@ -375,6 +381,20 @@ check_client_auth(const char *name, const char *value)
 {
 	if (strcmp(value, "basic") != 0 && strcmp(value, "body") != 0)
 		bad_value(name, "basic or body");
+}
+
+static void
+check_events(const char *name, const char *value)
+{
+	if (!cs_webhook_events_are_known(value))
+		bad_value(name, "events, by comma: sync.*, alert.*, " CS_WEBHOOK_EVENTS);
+}
+
+static void
+check_secret(const char *name, const char *value)
+{
+	if (value[0] == '\0')
+		bad_value(name, "a text that is not empty");
 }
 
 /* words: all there are, by comma. */

@@ -14,6 +14,7 @@
 #define CS_FOR_MYSQL 8
 #define CS_FOR_SQLSERVER 16
 #define CS_FOR_SYNAPSE 32
+#define CS_FOR_WEBHOOK 0x10000 /* no source: what is told of events; see webhook.h */
 
 #define CS_FOR_LIBPQ (CS_FOR_POSTGRES | CS_FOR_REDSHIFT)
 #define CS_FOR_TDS (CS_FOR_SQLSERVER | CS_FOR_SYNAPSE)

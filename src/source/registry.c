@@ -16,10 +16,12 @@
 #include "source/query.h"
 #include "source/reader.h"
 #include "source/sqlserver.h"
+#include "source/webhook.h"
 
 static const CsSourceType *const source_types[] = {
 	&cs_source_http,	   &cs_source_postgres.base,  &cs_source_redshift.base,
 	&cs_source_mysql.base, &cs_source_sqlserver.base, &cs_source_synapse.base,
+	&cs_webhook_type,
 };
 
 const CsSourceType *
