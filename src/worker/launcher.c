@@ -216,12 +216,13 @@ send_wanted(void)
 		Visit *visit = lfirst(lc);
 
 		check_whether_left(visit);
-		/* One that is there needs no successor: it is poked, or says so when it leaves. */
-		if (visit->handle)
+		/* One that has not begun, or is about to leave, may not have heard of it. */
+		if (visit->handle && cs_beacon_is_attended(visit->database))
 			visit->wanted = false;
 		if (!visit->wanted)
 			continue;
-		if (GetCurrentTimestamp() < TimestampTzPlusMilliseconds(visit->sent_at, MIN_INTERVAL_MS) ||
+		if (visit->handle ||
+			GetCurrentTimestamp() < TimestampTzPlusMilliseconds(visit->sent_at, MIN_INTERVAL_MS) ||
 			!send_scheduler(visit))
 			all = false;
 	}
