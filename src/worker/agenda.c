@@ -229,7 +229,7 @@ start_item(int64 sync_id, TimestampTz now)
 	MemoryContext context = CurrentMemoryContext;
 	Item *item = hash_search(items, &sync_id, HASH_ENTER, NULL);
 	TimestampTz due = DT_NOEND;
-	CsQueuedRun run;
+	CsQueuedRun run = { 0 };
 	bool queued = false;
 	List *found;
 
