@@ -104,6 +104,8 @@ sub test_databases
 	prepare('template', '1 hour');
 	sql('CREATE DATABASE closed');
 	prepare('closed', '1 hour');
+	sleep 2;
+	unlike(sql(schedulers()), qr/template/, 'none in a template database');
 	sql('ALTER DATABASE closed ALLOW_CONNECTIONS false');
 	$node->restart;
 	runs_again($_, "database $_ after a restart") foreach qw(one two);
