@@ -75,10 +75,11 @@ define_settings(void)
 							"How many background workers may read from one server at once.", NULL,
 							&cs_max_workers_per_server, 2, 1, 1000, PGC_SIGHUP, 0, NULL, NULL,
 							NULL);
-	/* Elsewhere it would come too late, and is refused. */
-	if (process_shared_preload_libraries_in_progress)
-		DefineCustomBoolVariable("censync.launcher", "Starts what keeps schedules with the server.",
-								 NULL, &cs_launcher_enabled, true, PGC_POSTMASTER, 0, NULL, NULL,
-								 NULL);
+	/* A setting of the postmaster's can't be defined any later than with its start. */
+	DefineCustomBoolVariable("censync.launcher", "Starts what keeps schedules with the server.",
+							 "It needs shared_preload_libraries.", &cs_launcher_enabled, true,
+							 process_shared_preload_libraries_in_progress ? PGC_POSTMASTER
+																		  : PGC_SIGHUP,
+							 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("censync");
 }

@@ -120,6 +120,17 @@ cs_beacon_take_wanted(void)
 }
 
 bool
+cs_beacon_is_attended(Oid database)
+{
+	bool attended;
+
+	LWLockAcquire(beacon->lock, LW_SHARED);
+	attended = find_slot(database) != NULL;
+	LWLockRelease(beacon->lock);
+	return attended;
+}
+
+bool
 cs_beacon_attend(void)
 {
 	SchedulerSlot *slot;

@@ -27,6 +27,9 @@ extern void cs_beacon_poke_at_commit(void);
 extern void cs_beacon_light(void);
 extern List *cs_beacon_take_wanted(void);
 
+/* Has a database a scheduler that will hear of what is to be done? */
+extern bool cs_beacon_is_attended(Oid database);
+
 /* For a scheduler of this database: it begins, until its process ends; false: there is one.  Has anybody
  * poked since the last call? */
 extern bool cs_beacon_attend(void);

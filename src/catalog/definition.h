@@ -38,8 +38,8 @@ typedef struct CsSync
 	char *schedule;				/* as cs_schedule_canonical gives it, or NULL */
 	TimestampTz schedule_since; /* of a schedule: see CsScheduleHistory */
 	char *scheduler;			/* who keeps it, of cs_keeper's names, or NULL: nobody */
-	bool at_home;  /* its OIDs are of this database; else it came with a dump */
-	char *version; /* another after each change; NULL: not yet written */
+	bool at_home;				/* its OIDs are of this database; else it came with a dump */
+	char *version;				/* another after each change; NULL: not yet written */
 } CsSync;
 
 /* Throws 42704 if there is none of that name. */

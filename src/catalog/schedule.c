@@ -44,9 +44,9 @@ static const struct
 	{ "day", 86400 }, { "days", 86400 }, { "week", 604800 }, { "weeks", 604800 },
 };
 
-#define FORMS                                                                                      \
-	"A schedule is an interval such as \"15 minutes\", a cron expression such as \"*/5 8-18 * * "  \
-	"1-5\" with or without a time zone after it, \"continuous\", or \"after\" and names of syncs."
+static const char forms[] =
+	"A schedule is an interval such as \"15 minutes\", a cron expression such as \"*/5 8-18 * * "
+	"1-5\" with or without a time zone after it, \"continuous\", or \"after\" and names of syncs.";
 
 static bool parse_interval(const char *text, CsSchedule *schedule, const char **problem);
 static bool parse_cron(const char *text, CsSchedule *schedule, const char **problem);
@@ -84,7 +84,7 @@ cs_schedule_parse(const char *text, CsSchedule *schedule, const char **problem)
 		return parse_interval(at, schedule, problem);
 	if (*at == '*' || *at == '@' || isdigit((unsigned char) *at))
 		return parse_cron(at, schedule, problem);
-	*problem = FORMS;
+	*problem = forms;
 	return false;
 }
 
@@ -94,9 +94,9 @@ cs_schedule_parse_or_throw(const char *text, CsSchedule *schedule)
 	const char *problem;
 
 	if (!cs_schedule_parse(text, schedule, &problem))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("invalid schedule \"%s\"", text), errdetail("%s", problem),
-						problem == (const char *) FORMS ? 0 : errhint("%s", FORMS)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid schedule \"%s\"", text),
+				 errdetail("%s", problem), problem == forms ? 0 : errhint("%s", forms)));
 }
 
 char *

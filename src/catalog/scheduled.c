@@ -27,7 +27,8 @@
  */
 #define SELECT_SCHEDULED                                                                           \
 	"SELECT d.sync_id, d.name, d.owner_oid, d.server_name, d.schedule, d.schedule_since, "         \
-	"coalesce(d.options ->> 'retries', '" DEFAULT_RETRIES "')::int4, "                             \
+	"CASE WHEN d.options ->> 'retries' ~ '^[0-9]{1,4}$' THEN d.options ->> 'retries' "             \
+	"ELSE '" DEFAULT_RETRIES "' END::pg_catalog.int4, "                                            \
 	"l.status, l.started_at, coalesce(l.finished_at, l.started_at), l.error_code, "                \
 	"CASE WHEN l.status IN ('failed', 'crashed') THEN (SELECT count(*) FROM "                      \
 	"(SELECT f.status, bool_or(f.status = 'completed') OVER (ORDER BY f.run_id DESC) AS good "     \

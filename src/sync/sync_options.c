@@ -167,8 +167,8 @@ parse_value(CsSyncOptions *options, const SyncOption *option, const char *value)
 		case OPTION_SECONDS:
 			return parse_int(value, (int *) target, GUC_UNIT_S, NULL) && *(int *) target >= 0;
 		case OPTION_NUMBER:
-			return parse_int(value, (int *) target, 0, NULL) && *(int *) target >= 0 &&
-				   *(int *) target <= 1000;
+			return value[strspn(value, "0123456789")] == '\0' &&
+				   parse_int(value, (int *) target, 0, NULL) && *(int *) target <= 1000;
 		case OPTION_TEXT:
 			*(char **) target = pstrdup(value);
 			return value[0] != '\0';

@@ -99,6 +99,8 @@ cs_agenda_start_due(void)
 		const Item *item = lfirst(lc);
 		TimestampTz again = now + NO_WORKER_DELAY;
 
+		if (cs_crew_size() >= cs_max_workers)
+			return Min(next, again);
 		if (has_room_now(item->server))
 			again = start_item(item->sync_id, now);
 		next = Min(next, again);
@@ -227,7 +229,7 @@ start_item(int64 sync_id, TimestampTz now)
 	MemoryContext context = CurrentMemoryContext;
 	Item *item = hash_search(items, &sync_id, HASH_ENTER, NULL);
 	TimestampTz due = DT_NOEND;
-	CsQueuedRun run;
+	CsQueuedRun run = { 0 };
 	bool queued = false;
 	List *found;
 

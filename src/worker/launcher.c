@@ -58,7 +58,7 @@ PGDLLEXPORT void cs_launcher_main(Datum arg);
 static List *visits = NIL; /* Visit * */
 static bool out_of_workers = false;
 
-static void look_around(void);
+static void look_around(bool all, List *wanted);
 static List *connectable_databases(void);
 static void forget_others(List *databases);
 static void want(Oid database);
@@ -97,16 +97,13 @@ cs_launcher_main(Datum arg pg_attribute_unused())
 	pgstat_report_activity(STATE_IDLE, NULL);
 	for (;;)
 	{
-		ListCell *lc;
 		List *wanted = cs_beacon_take_wanted();
+		bool round = GetCurrentTimestamp() >= next_round;
 
-		if (GetCurrentTimestamp() >= next_round)
-		{
-			look_around();
+		if (round)
 			next_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
-		}
-		foreach (lc, wanted)
-			want(lfirst_oid(lc));
+		if (round || wanted != NIL)
+			look_around(round, wanted);
 		list_free(wanted);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 send_wanted() ? ROUND_MS : RETRY_MS, cs_wait_event(CS_WAIT_SCHEDULE));
@@ -120,14 +117,16 @@ cs_launcher_main(Datum arg pg_attribute_unused())
 	}
 }
 
+/* All databases, or those that are wanted. */
 static void
-look_around(void)
+look_around(bool all, List *wanted)
 {
 	List *databases = connectable_databases();
 	ListCell *lc;
 
 	foreach (lc, databases)
-		want(lfirst_oid(lc));
+		if (all || list_member_oid(wanted, lfirst_oid(lc)))
+			want(lfirst_oid(lc));
 	forget_others(databases);
 	list_free(databases);
 }
@@ -216,12 +215,13 @@ send_wanted(void)
 		Visit *visit = lfirst(lc);
 
 		check_whether_left(visit);
-		/* One that is there needs no successor: it is poked, or says so when it leaves. */
-		if (visit->handle)
+		/* One that has not begun, or is about to leave, may not have heard of it. */
+		if (visit->handle && cs_beacon_is_attended(visit->database))
 			visit->wanted = false;
 		if (!visit->wanted)
 			continue;
-		if (GetCurrentTimestamp() < TimestampTzPlusMilliseconds(visit->sent_at, MIN_INTERVAL_MS) ||
+		if (visit->handle ||
+			GetCurrentTimestamp() < TimestampTzPlusMilliseconds(visit->sent_at, MIN_INTERVAL_MS) ||
 			!send_scheduler(visit))
 			all = false;
 	}

@@ -14,9 +14,9 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "base/clock.h"
+#include "base/compat.h"
 
 /* While workers run, and at the limit, real time passes in such steps, in ms. */
 #define STEP_MS 5
@@ -105,7 +105,7 @@ clock_wait(TimestampTz until, bool busy)
 	if (jumps)
 		pg_atomic_write_u64(&shared->now, (uint64) Max(now, Min(until, limit)));
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, jumps ? 0 : STEP_MS,
-					 PG_WAIT_EXTENSION);
+					 cs_wait_event(CS_WAIT_SCHEDULE));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

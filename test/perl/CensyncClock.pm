@@ -34,7 +34,8 @@ my $top = abs_path(dirname(__FILE__) . '/../..');
 
 =item new_clock_node(name, time, extra configuration lines)
 
-A started cluster with the extension and its launcher, at that time, which stands still.
+A started cluster with the extension and its launcher, at that time, which stands still.  Runs of times long
+ago are kept.
 
 =cut
 
@@ -47,7 +48,7 @@ sub new_clock_node
 	system('gcc', '-O2', '-shared', '-fPIC', "-I$top/src", "-I$include", '-o', "$library.so", "$top/test/clock/clock.c") == 0
 	  or Test::More::BAIL_OUT('clock.c does not compile');
 	my $node = new_node($name, join("\n", "shared_preload_libraries = 'censync, $library'",
-			'censync.jitter = 0', 'fsync = off', 'log_statement = none', 'restart_after_crash = on', 'max_worker_processes = 20', $conf // ''));
+			'censync.jitter = 0', 'censync.run_retention = 0', 'fsync = off', 'log_statement = none', 'restart_after_crash = on', 'max_worker_processes = 20', $conf // ''));
 	$node->safe_psql('postgres', join '', map {
 			my ($function, $type, $result) = @$_;
 			"CREATE FUNCTION $function($type) RETURNS $result LANGUAGE C AS '$library', '$function';"

@@ -29,6 +29,7 @@ test_extension();
 test_databases();
 test_drop_database();
 test_drop_role();
+test_dump();
 test_standby();
 test_killed();
 test_immediate();
@@ -103,6 +104,8 @@ sub test_databases
 	prepare('template', '1 hour');
 	sql('CREATE DATABASE closed');
 	prepare('closed', '1 hour');
+	sleep 2;
+	unlike(sql(schedulers()), qr/template/, 'none in a template database');
 	sql('ALTER DATABASE closed ALLOW_CONNECTIONS false');
 	$node->restart;
 	runs_again($_, "database $_ after a restart") foreach qw(one two);
@@ -147,6 +150,28 @@ sub test_drop_role
 		'without its owner, it fails and says why');
 	runs_again('one', 'others go on');
 	sql(q{SELECT censync_drop_sync('leaving')}, 'one');
+	return;
+}
+
+# A dump has schedules; what is restored waits for censync_resume.
+sub test_dump
+{
+	my $file = PostgreSQL::Test::Utils::tempdir('dump') . '/dump.sql';
+	sql(q{SELECT censync_create_sync('follows', 't', 'upsert', query => 'SELECT 3 AS id', schedule => 'after s')}, 'one');
+	$node->command_ok([ 'pg_dump', '-f', $file, '-d', $node->connstr('one') ], 'dumped');
+	sql(q{SELECT censync_drop_sync('follows')}, 'one');
+	sql('CREATE DATABASE restored');
+	$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr('restored') ], 'restored');
+	is(sql(q{SELECT string_agg(concat_ws(' ', name, state, schedule, next_run), ', ' ORDER BY name) FROM censync.syncs}, 'restored'),
+		'follows paused after s, s paused 1 second', 'with their schedules, paused');
+	my (undef, undef, $err) = $node->psql('restored', q{SELECT censync_schedule('s', '2 seconds')});
+	like($err, qr/came here with a dump/, 'a schedule can\'t be given to it');
+	sleep 2;
+	is(sql('SELECT count(*) FROM censync.run_log', 'restored'), '0', 'nothing runs');
+	sql(q{SELECT censync_resume('follows'); SELECT censync_resume('s')}, 'restored');
+	runs_again('restored', 'until they are resumed');
+	ok(wait_sql(q{SELECT count(*) > 0 FROM censync.runs WHERE sync = 'follows' AND trigger = 'after'}, 'restored'), 'one after the other');
+	sql('DROP DATABASE restored WITH (FORCE)');
 	return;
 }
 
