@@ -17,6 +17,7 @@
 #include "catalog/pg_tablespace_d.h"
 #include "commands/defrem.h"
 #include "common/file_perm.h"
+#include "common/file_utils.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"

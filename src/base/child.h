@@ -10,6 +10,8 @@
 
 #include "lib/stringinfo.h"
 
+#include "base/compat.h"
+
 /* Where a program of the system is, or NULL; in no directory that an environment names. */
 extern const char *cs_program_find(const char *name);
 

@@ -21,7 +21,6 @@
 #include "driver_mysql/mysql_session.h"
 
 #include <errmsg.h>
-#include <ma_pvio.h>
 #include <mysql/plugin_auth.h>
 
 #define AUTHENTICATION_PLUGIN 2
@@ -94,12 +93,11 @@ static int
 pass_gate(MYSQL_PLUGIN_VIO *vio, MYSQL *mysql)
 {
 	MysqlSession *session = connecting;
-	MARIADB_PVIO *pvio = mysql->net.pvio;
 	unsigned char *packet;
 	int len;
 
 	/* A handshake on a blocking socket could not be left. */
-	pvio->methods->blocking(pvio, 0, NULL);
+	mysql_make_nonblocking(mysql);
 	session->login->step = CS_SQL_TLS;
 	if (session->tls != MYSQL_TLS_OFF && !(mysql->server_capabilities & CLIENT_SSL))
 		return refuse(session, mysql, "The server does not offer TLS.");

@@ -1,7 +1,7 @@
 /*
  * mysql_library.h
  *		The client library's header.  It declares lists of its own by names that
- *		the server has for its.
+ *		the server has for its.  Versions of the library differ here only.
  */
 #ifndef CS_MYSQL_LIBRARY_H
 #define CS_MYSQL_LIBRARY_H
@@ -15,6 +15,7 @@
 #define list_walk mysql_list_walk
 
 #include <mysql.h>
+#include <ma_pvio.h>
 
 #undef list_add
 #undef list_delete
@@ -23,5 +24,14 @@
 #undef list_free
 #undef list_length
 #undef list_walk
+
+/* Since 3.4 the library asks for nonblocking reads by a flag of each, and only the socket itself can be
+ * told; before, it keeps account of what it told the socket. */
+#if MARIADB_PACKAGE_VERSION_ID >= 30400
+#define mysql_make_nonblocking(mysql) ((void) pg_set_noblock(mysql_get_socket(mysql)))
+#else
+#define mysql_make_nonblocking(mysql)                                                              \
+	((void) (mysql)->net.pvio->methods->blocking((mysql)->net.pvio, 0, NULL))
+#endif
 
 #endif /* CS_MYSQL_LIBRARY_H */

@@ -13,6 +13,7 @@
 
 #include "utils/timestamp.h"
 
+#include "base/compat.h"
 #include "source/sql.h"
 
 typedef enum MysqlTls

@@ -16,6 +16,8 @@
 #include <sybdb.h>
 
 #include "datatype/timestamp.h"
+
+#include "base/compat.h"
 #include "source/sql.h"
 
 /* Types of [MS-TDS] 2.2.5.4 that sybdb.h has no name for. */

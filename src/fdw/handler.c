@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/compat.h"
 #include "fdw/analyze.h"
 #include "fdw/import.h"
 #include "fdw/plan.h"

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "lib/stringinfo.h"
+#include "base/compat.h"
 #include "net/address.h"
 #include "net/resolve.h"
 

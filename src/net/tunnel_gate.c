@@ -181,11 +181,12 @@ static bool
 parse_line(const char *line, uint32 *local, uint32 *local_port, uint32 *remote, uint32 *remote_port,
 		   unsigned long *inode)
 {
-	char *at = strchr(line, ':');
+	const char *number = strchr(line, ':');
+	char *at;
 
-	if (at == NULL)
+	if (number == NULL)
 		return false;
-	*local = (uint32) strtoul(at + 1, &at, 16);
+	*local = (uint32) strtoul(number + 1, &at, 16);
 	if (*at != ':')
 		return false;
 	*local_port = (uint32) strtoul(at + 1, &at, 16);

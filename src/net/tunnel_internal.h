@@ -8,6 +8,7 @@
 
 #include "port/atomics.h"
 
+#include "base/compat.h"
 #include "net/tunnel.h"
 
 /* Of what ssh says.  A banner of the host is in it, which may have 64 KB. */

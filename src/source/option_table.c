@@ -9,6 +9,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "base/compat.h"
 #include "net/url.h"
 #include "source/headers.h"
 #include "source/option_table.h"

@@ -8,7 +8,6 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 
 #include "source/databases.h"
 #include "source/libpq.h"

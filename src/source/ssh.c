@@ -7,6 +7,7 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 
+#include "base/compat.h"
 #include "source/ssh.h"
 
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
