@@ -64,6 +64,7 @@ static const Default defaults[] = {
 	{ "min_protocol_version", "3.0" },
 	{ "passfile", NO_FILE },
 	{ "sslcert", NO_FILE },
+	{ "sslcertmode", "allow" }, /* libpq refuses it empty */
 	{ "sslcrl", NO_FILE },
 	{ "sslkey", NO_FILE },
 	{ "sslrootcert", NO_FILE },
