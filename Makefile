@@ -13,10 +13,11 @@ PG_CPPFLAGS = -I$(CURDIR)/src
 # PostgreSQL 15 leaves PGDLLEXPORT empty; without it nothing would be visible to the server.
 PG_CPPFLAGS += -DPGDLLEXPORT='__attribute__((visibility("default")))'
 PG_CFLAGS = -fvisibility=hidden
+SHLIB_LINK_INTERNAL = $(libpq)
 SHLIB_LINK = -lcurl -ljansson -lz
 
 # "make installcheck" runs these against the running server that libpq's variables name.
-REGRESS = install objects behaviors paths bad_rows mappings definitions destinations newer types hardening triggers cursor add_columns
+REGRESS = install objects behaviors paths bad_rows mappings definitions destinations newer types hardening triggers cursor add_columns foreign
 ISOLATION = $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(CURDIR)/test/isolation
 
@@ -27,6 +28,8 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 # The server's headers are the system's: our warnings are about our code.
 PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
+# libpq's, too.
+PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir)
 # The server's own flags are gcc's; clang need not tell us which it does not know.
 ifneq (,$(findstring clang,$(CC)))
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument

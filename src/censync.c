@@ -9,6 +9,7 @@
 
 #include "base/settings.h"
 #include "catalog/progress.h"
+#include "fdw/server.h"
 #include "net/address.h"
 
 PG_MODULE_MAGIC;
@@ -22,6 +23,7 @@ _PG_init(void)
 {
 	define_settings();
 	cs_progress_init();
+	cs_foreign_server_init();
 }
 
 static void

@@ -63,7 +63,12 @@ COMMENT ON FUNCTION censync_preview(name, text, text, int, jsonb) IS 'the first 
 CREATE FUNCTION censync_check(server name, object text DEFAULT NULL, OUT step text, OUT ok boolean, OUT detail text)
     RETURNS SETOF record
     LANGUAGE C VOLATILE ROWS 5 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION censync_check(name, text) IS 'tests a connection step by step: resolve, connect, tls, authenticate, query; with object, by asking for that';
+COMMENT ON FUNCTION censync_check(name, text) IS 'tests a connection step by step: resolve, ssh (where there is a tunnel), connect, tls, authenticate, query; with object, by asking for that';
+
+CREATE FUNCTION censync_ssh_keygen(server name, replace boolean DEFAULT false) RETURNS text
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION censync_ssh_keygen(name, boolean) IS
+'makes a key for the server''s SSH host, keeps its private half in the user mapping of the current role, and returns the line for authorized_keys there';
 
 CREATE FUNCTION censync_objects(schema name DEFAULT NULL,
     OUT schema_name name, OUT table_name name, OUT supported boolean, OUT key_name name, OUT sync_key text[],
@@ -83,5 +88,5 @@ REVOKE ALL ON FUNCTION censync_fdw_handler(), censync_fdw_validator(text[], oid)
     censync_alter_sync(text, regclass, text, name, text, text, text[], jsonb, text, jsonb),
     censync_drop_sync(text), censync_pause(text), censync_resume(text), censync_reset(text),
     censync_run(text, boolean, bigint), censync_preview(name, text, text, int, jsonb), censync_check(name, text),
-    censync_objects(name) FROM PUBLIC;
+    censync_ssh_keygen(name, boolean), censync_objects(name) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE censync_sync(text), censync_admit(regrole, text) FROM PUBLIC;

@@ -37,6 +37,7 @@ static const char *const owner_grants[] = {
 	"EXECUTE ON FUNCTION %s.censync_alter_sync(text, regclass, text, name, text, text, text[], "
 	"jsonb, text, jsonb)",
 	"EXECUTE ON FUNCTION %s.censync_drop_sync(text)",
+	"EXECUTE ON FUNCTION %s.censync_ssh_keygen(name, boolean)",
 	NULL,
 };
 

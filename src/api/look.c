@@ -47,6 +47,8 @@ censync_preview(PG_FUNCTION_ARGS)
 	spec.object = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (!PG_ARGISNULL(4))
 		spec.near = cs_sync_options_parse(PG_GETARG_JSONB_P(4))->read;
+	/* Around a query, it could cost the order of its rows. */
+	spec.limit = spec.object ? limit : 0;
 	if (limit < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("limit must not be negative")));

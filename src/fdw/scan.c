@@ -1,257 +1,259 @@
 /*
  * scan.c
- *		Foreign tables: a scan is a reader.
+ *		Executing the scan of a foreign table: a scan is a reader.
  *
- * Read only.  Only the columns that the query uses are decoded; a value that
- * doesn't fit its column's type is an error, as anywhere in SQL.
+ * The source is connected to when the first row is asked for, and closed after
+ * the last; a scan that is begun again reads it anew.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/pg_attribute.h"
-#include "commands/defrem.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
-#include "fmgr.h"
-#include "foreign/fdwapi.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
-#include "optimizer/pathnode.h"
-#include "optimizer/planmain.h"
-#include "optimizer/restrictinfo.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 
 #include "base/compat.h"
-#include "source/options.h"
-#include "source/reader.h"
-#include "sync/convert.h"
-
-/* Nobody knows the size of a remote answer before it is read. */
-#define ASSUMED_ROWS 1000
-#define STARTUP_COST 100.0
-
-PG_FUNCTION_INFO_V1(censync_fdw_handler);
+#include "fdw/condition.h"
+#include "fdw/plan.h"
+#include "fdw/rows.h"
+#include "fdw/scan.h"
 
 /* One scan; in the executor's per-query context. */
 typedef struct CsScan
 {
-	CsReadSpec spec;
-	int ncolumns;				  /* wanted ones */
-	AttrNumber *attnums;		  /* of each */
-	CsTextInput *inputs;		  /* of each */
-	MemoryContext reader_context; /* reset by a rescan */
-	MemoryContext batch_context;  /* child of it */
-	CsReader *reader;			  /* NULL until the first row is asked for */
-	CsBatch batch;
-	int next; /* record of the batch to return */
+	CsForeignRows rows;
+	CsForeignPlan *plan;
+	List *values;		   /* ExprState *: see CsForeignPlan */
+	MemoryContext context; /* of conditions with their values; reset by a rescan */
+	bool ended;			   /* there are no more rows */
 } CsScan;
 
-static void get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
-static void get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
-static ForeignScan *get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
-							 List *tlist, List *clauses, Plan *outer);
-static void begin_scan(ForeignScanState *node, int eflags);
-static TupleTableSlot *iterate_scan(ForeignScanState *node);
-static void rescan(ForeignScanState *node);
-static void end_scan(ForeignScanState *node);
-static void explain_scan(ForeignScanState *node, ExplainState *es);
-static void add_column(CsScan *scan, Relation rel, AttrNumber attnum);
-static const CsRecord *next_record(CsScan *scan);
-static int is_updatable(Relation rel);
+static bool open_scan(ForeignScanState *node, CsScan *scan);
+static bool bind_quals(CsScan *scan, const Datum *values, const bool *nulls);
+static void bind_limit(CsScan *scan, const Datum *values, const bool *nulls);
+static int64 limit_of(Datum count, bool count_null, Datum offset, bool offset_null);
+static void evaluate(ForeignScanState *node, CsScan *scan, Datum *values, bool *nulls);
+static char *planned_statement(const CsScan *scan, List *expressions, bool *limit_unknown);
+static CsCondition *planned_condition(const CsScan *scan, const CsQual *qual, Expr *value,
+									  int *unknown);
 
-/* SQL: censync_fdw_handler() */
-PGDLLEXPORT Datum
-censync_fdw_handler(FunctionCallInfo fcinfo pg_attribute_unused())
-{
-	FdwRoutine *routine = makeNode(FdwRoutine);
-
-	routine->GetForeignRelSize = get_rel_size;
-	routine->GetForeignPaths = get_paths;
-	routine->GetForeignPlan = get_plan;
-	routine->BeginForeignScan = begin_scan;
-	routine->IterateForeignScan = iterate_scan;
-	routine->ReScanForeignScan = rescan;
-	routine->EndForeignScan = end_scan;
-	routine->ExplainForeignScan = explain_scan;
-	routine->IsForeignRelUpdatable = is_updatable;
-	PG_RETURN_POINTER(routine);
-}
-
-static void
-get_rel_size(PlannerInfo *root pg_attribute_unused(), RelOptInfo *rel,
-			 Oid relid pg_attribute_unused())
-{
-	rel->rows = ASSUMED_ROWS;
-}
-
-static void
-get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid pg_attribute_unused())
-{
-	add_path(rel,
-			 (Path *) cs_foreign_path_create(root, rel, STARTUP_COST, STARTUP_COST + rel->rows));
-}
-
-/* fdw_private is the list of the columns that are used, as integers. */
-static ForeignScan *
-get_plan(PlannerInfo *root pg_attribute_unused(), RelOptInfo *rel, Oid relid,
-		 ForeignPath *path pg_attribute_unused(), List *tlist, List *clauses, Plan *outer)
-{
-	List *quals = extract_actual_clauses(clauses, false);
-	Bitmapset *used = NULL;
-	List *columns = NIL;
-	Relation relation = table_open(relid, NoLock);
-
-	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
-	pull_varattnos((Node *) quals, rel->relid, &used);
-	for (AttrNumber attnum = 1; attnum <= RelationGetNumberOfAttributes(relation); attnum++)
-	{
-		if (TupleDescAttr(RelationGetDescr(relation), attnum - 1)->attisdropped)
-			continue;
-		/* A whole-row reference uses all of them. */
-		if (bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, used) ||
-			bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used))
-			columns = lappend_int(columns, attnum);
-	}
-	table_close(relation, NoLock);
-	return make_foreignscan(tlist, quals, rel->relid, NIL, columns, NIL, NIL, outer);
-}
-
-static void
-begin_scan(ForeignScanState *node, int eflags pg_attribute_unused())
+void
+cs_foreign_scan_begin(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	Oid userid = cs_foreign_scan_user(node);
-	Relation rel = node->ss.ss_currentRelation;
-	ForeignTable *table = GetForeignTable(RelationGetRelid(rel));
 	CsScan *scan = palloc0(sizeof(CsScan));
-	int max = Max(1, list_length(plan->fdw_private));
-	ListCell *lc;
 
 	node->fdw_state = scan;
-	scan->spec.serverid = table->serverid;
-	scan->spec.userid = OidIsValid(userid) ? userid : GetUserId();
-	foreach (lc, table->options)
-	{
-		DefElem *def = lfirst(lc);
-
-		if (strcmp(def->defname, "object") == 0)
-			scan->spec.object = defGetString(def);
-		else
-			scan->spec.near = lappend(scan->spec.near, def);
-	}
-	scan->attnums = palloc(sizeof(AttrNumber) * max);
-	scan->inputs = palloc(sizeof(CsTextInput) * max);
-	foreach (lc, plan->fdw_private)
-		add_column(scan, rel, (AttrNumber) lfirst_int(lc));
-	scan->reader_context =
-		AllocSetContextCreate(CurrentMemoryContext, "censync scan", ALLOCSET_DEFAULT_SIZES);
+	scan->plan = cs_foreign_plan_unpack(plan);
+	cs_foreign_rows_init(&scan->rows, node->ss.ss_currentRelation,
+						 OidIsValid(userid) ? userid : GetUserId(), scan->plan->columns);
+	scan->context =
+		AllocSetContextCreate(CurrentMemoryContext, "censync foreign scan", ALLOCSET_SMALL_SIZES);
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+		scan->values = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
 }
 
-static TupleTableSlot *
-iterate_scan(ForeignScanState *node)
+TupleTableSlot *
+cs_foreign_scan_iterate(ForeignScanState *node)
 {
 	CsScan *scan = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	MemoryContext old = CurrentMemoryContext;
-	const CsRecord *record = next_record(scan);
 
 	ExecClearTuple(slot);
-	if (record == NULL)
+	if (scan->rows.reader == NULL && !scan->ended && !open_scan(node, scan))
+		scan->ended = true;
+	if (scan->ended)
 		return slot;
-	if (record->error_code)
-		ereport(ERROR, (errcode(record->error_code), errmsg("%s", record->error_message),
-						errdetail("Record " INT64_FORMAT ".", record->number)));
-	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
-	MemoryContextSwitchTo(scan->batch_context);
-	for (int i = 0; i < scan->ncolumns; i++)
-	{
-		int at = scan->attnums[i] - 1;
-
-		slot->tts_values[at] =
-			cs_text_input(&scan->inputs[i], &record->fields[i], &slot->tts_isnull[at]);
-	}
-	MemoryContextSwitchTo(old);
-	return ExecStoreVirtualTuple(slot);
+	scan->ended = !cs_foreign_rows_next(&scan->rows, slot->tts_values, slot->tts_isnull);
+	return scan->ended ? slot : ExecStoreVirtualTuple(slot);
 }
 
-static void
-rescan(ForeignScanState *node)
+void
+cs_foreign_scan_restart(ForeignScanState *node)
 {
 	CsScan *scan = node->fdw_state;
 
-	MemoryContextReset(scan->reader_context);
-	scan->reader = NULL;
+	cs_foreign_rows_close(&scan->rows);
+	scan->ended = false;
 }
 
-static void
-end_scan(ForeignScanState *node)
+void
+cs_foreign_scan_end(ForeignScanState *node)
 {
 	CsScan *scan = node->fdw_state;
 
 	if (scan)
-		MemoryContextDelete(scan->reader_context);
+		cs_foreign_rows_close(&scan->rows);
 }
 
-static void
-explain_scan(ForeignScanState *node, ExplainState *es)
+void
+cs_foreign_scan_explain(ForeignScanState *node, ExplainState *es)
 {
 	CsScan *scan = node->fdw_state;
+	const CsReadSpec *spec = &scan->rows.spec;
+	bool limit_unknown = false;
+	char *statement =
+		planned_statement(scan, ((ForeignScan *) node->ss.ps.plan)->fdw_exprs, &limit_unknown);
 
-	if (scan->spec.object)
-		ExplainPropertyText("Object", scan->spec.object, es);
+	if (spec->object)
+		ExplainPropertyText("Object", spec->object, es);
+	if (spec->query)
+		ExplainPropertyText("Query", spec->query, es);
+	if (statement)
+		ExplainPropertyText("Remote Statement", statement, es);
+	if (statement && limit_unknown)
+		ExplainPropertyText("Remote Limit", "known when it is executed", es);
+}
+
+/* False: nothing can come.  Errors of values are those of the query. */
+static bool
+open_scan(ForeignScanState *node, CsScan *scan)
+{
+	int n = list_length(scan->values);
+	Datum *values;
+	bool *nulls;
+	MemoryContext old;
+	bool possible;
+
+	MemoryContextReset(scan->context);
+	old = MemoryContextSwitchTo(scan->context);
+	values = palloc(sizeof(Datum) * Max(1, n));
+	nulls = palloc(sizeof(bool) * Max(1, n));
+	evaluate(node, scan, values, nulls);
+	possible = bind_quals(scan, values, nulls);
+	bind_limit(scan, values, nulls);
+	MemoryContextSwitchTo(old);
+	if (possible)
+		cs_foreign_rows_open(&scan->rows);
+	return possible;
+}
+
+static bool
+bind_quals(CsScan *scan, const Datum *values, const bool *nulls)
+{
+	int at = 0;
+	ListCell *lc;
+
+	scan->rows.spec.conditions = NIL;
+	foreach (lc, scan->plan->quals)
+	{
+		const CsQual *qual = lfirst(lc);
+		CsCondition *condition;
+		bool valued = qual->comparison < CS_IS_NULL;
+
+		condition = cs_qual_condition(qual, cs_foreign_column_source(scan->rows.rel, qual->attnum),
+									  valued ? values[at] : (Datum) 0, valued && nulls[at]);
+		if (condition == NULL)
+			return false;
+		scan->rows.spec.conditions = lappend(scan->rows.spec.conditions, condition);
+		at += valued;
+	}
+	return true;
 }
 
 static void
-add_column(CsScan *scan, Relation rel, AttrNumber attnum)
+bind_limit(CsScan *scan, const Datum *values, const bool *nulls)
 {
-	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
-	char *name = pstrdup(NameStr(attribute->attname));
+	int at = list_length(scan->values) - 2;
+
+	scan->rows.spec.limit = 0;
+	if (scan->plan->limit)
+		scan->rows.spec.limit = limit_of(values[at], nulls[at], values[at + 1], nulls[at + 1]);
+	scan->rows.spec.partial = scan->rows.spec.limit > 0;
+}
+
+/* 0: none, or none that can be sent; the plan's own node refuses what is negative. */
+static int64
+limit_of(Datum count, bool count_null, Datum offset, bool offset_null)
+{
+	int64 skip = offset_null ? 0 : Max(0, DatumGetInt64(offset));
+	int64 limit = count_null ? 0 : Max(0, DatumGetInt64(count));
+
+	return limit == 0 || limit > PG_INT64_MAX - skip ? 0 : limit + skip;
+}
+
+/* Into scan->context, which is the current one. */
+static void
+evaluate(ForeignScanState *node, CsScan *scan, Datum *values, bool *nulls)
+{
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+	int i = 0;
 	ListCell *lc;
 
-	foreach (lc, GetForeignColumnOptions(RelationGetRelid(rel), attnum))
-		name = defGetString((DefElem *) lfirst(lc));
-	scan->spec.wanted = lappend(scan->spec.wanted, name);
-	scan->attnums[scan->ncolumns] = attnum;
-	cs_text_input_init(&scan->inputs[scan->ncolumns], attribute->atttypid, attribute->atttypmod);
-	scan->ncolumns++;
+	foreach (lc, scan->values)
+	{
+		ExprState *state = lfirst(lc);
+		int16 length;
+		bool by_value;
+
+		values[i] = ExecEvalExprSwitchContext(state, econtext, &nulls[i]);
+		get_typlenbyval(exprType((Node *) state->expr), &length, &by_value);
+		if (!nulls[i])
+			values[i] = datumCopy(values[i], by_value, length);
+		i++;
+	}
 }
 
-static const CsRecord *
-next_record(CsScan *scan)
+/* What the source will be asked if all that was planned can be kept; values that are no constants yet
+ * are $1, $2 ... */
+static char *
+planned_statement(const CsScan *scan, List *expressions, bool *limit_unknown)
 {
-	MemoryContext old;
+	CsReadSpec spec = scan->rows.spec;
+	int at = 0;
+	int unknown = 0;
+	ListCell *lc;
 
-	CHECK_FOR_INTERRUPTS();
-	if (scan->reader && scan->next < scan->batch.nrecords)
-		return &scan->batch.records[scan->next++];
-	if (scan->reader == NULL)
-	{
-		old = MemoryContextSwitchTo(scan->reader_context);
-		scan->batch_context = AllocSetContextCreate(scan->reader_context, "censync scan batch",
-													ALLOCSET_DEFAULT_SIZES);
-		scan->reader = cs_reader_open(&scan->spec);
-		MemoryContextSwitchTo(old);
-	}
-	MemoryContextReset(scan->batch_context);
-	old = MemoryContextSwitchTo(scan->batch_context);
-	scan->next = 1;
-	if (scan->reader->next_batch(scan->reader, &scan->batch) == CS_READ_END)
-	{
-		scan->batch.nrecords = 0;
-		MemoryContextSwitchTo(old);
+	if (scan->rows.type->statement == NULL)
 		return NULL;
+	spec.conditions = NIL;
+	spec.limit = 0;
+	foreach (lc, scan->plan->quals)
+	{
+		const CsQual *qual = lfirst(lc);
+		Expr *value = NULL;
+
+		if (qual->comparison < CS_IS_NULL)
+			value = list_nth(expressions, at++);
+		spec.conditions = lappend(spec.conditions, planned_condition(scan, qual, value, &unknown));
 	}
-	MemoryContextSwitchTo(old);
-	return &scan->batch.records[0];
+	if (scan->plan->limit)
+	{
+		Const *count = list_nth(expressions, at);
+		Const *offset = list_nth(expressions, at + 1);
+
+		if (IsA(count, Const) && IsA(offset, Const))
+			spec.limit = limit_of(count->constvalue, count->constisnull, offset->constvalue,
+								  offset->constisnull);
+		else
+			*limit_unknown = true;
+	}
+	return scan->rows.type->statement(scan->rows.type, &spec);
 }
 
-static int
-is_updatable(Relation rel pg_attribute_unused())
+static CsCondition *
+planned_condition(const CsScan *scan, const CsQual *qual, Expr *value, int *unknown)
 {
-	return 0; /* none of INSERT, UPDATE, DELETE */
+	CsCondition *condition = NULL;
+	const char *column = cs_foreign_column_source(scan->rows.rel, qual->attnum);
+	CsQual known = *qual;
+
+	known.value = value;
+	if (value == NULL)
+		return cs_qual_condition(&known, column, (Datum) 0, false);
+	if (IsA(value, Const))
+		condition = cs_qual_condition(&known, column, ((Const *) value)->constvalue,
+									  ((Const *) value)->constisnull);
+	if (condition)
+		return condition;
+	condition = palloc0(sizeof(CsCondition));
+	condition->column = column;
+	condition->comparison = qual->comparison;
+	condition->type = qual->type;
+	condition->placeholder = psprintf("$%d", ++*unknown);
+	return condition;
 }

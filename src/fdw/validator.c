@@ -12,12 +12,14 @@
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "fmgr.h"
+#include "nodes/parsenodes.h"
 
 #include "source/options.h"
 
 PG_FUNCTION_INFO_V1(censync_fdw_validator);
 
 static CsOptionLevel level_of_catalog(Oid catalog);
+static void refuse_two_sources(List *options);
 
 /* SQL: censync_fdw_validator(options, catalog) */
 PGDLLEXPORT Datum
@@ -29,6 +31,8 @@ censync_fdw_validator(PG_FUNCTION_ARGS)
 	cs_options_validate(options, level_of_catalog(catalog));
 	if (catalog == UserMappingRelationId)
 		cs_options_validate_credentials(options);
+	if (catalog == ForeignTableRelationId)
+		refuse_two_sources(options);
 	PG_RETURN_VOID();
 }
 
@@ -48,4 +52,22 @@ level_of_catalog(Oid catalog)
 		default:
 			return (CsOptionLevel) 0; /* the wrapper itself has no options */
 	}
+}
+
+static void
+refuse_two_sources(List *options)
+{
+	int sources = 0;
+	ListCell *lc;
+
+	foreach (lc, options)
+	{
+		const char *name = lfirst_node(DefElem, lc)->defname;
+
+		sources += strcmp(name, "object") == 0 || strcmp(name, "query") == 0;
+	}
+	if (sources > 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a foreign table has option \"object\" or \"query\", not both"),
+						errhint("DROP one of them.")));
 }

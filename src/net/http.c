@@ -46,6 +46,7 @@ static void set_callbacks(CsTransfer *transfer);
 static size_t on_header(char *line, size_t size, size_t count, void *arg);
 static size_t on_body(char *data, size_t size, size_t count, void *arg);
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
+static bool is_tunnel(const CsTransfer *transfer, const struct sockaddr *address);
 static int on_close_socket(void *arg, curl_socket_t fd);
 static int on_connected(void *arg, char *address, char *own_address, int port, int own_port);
 static int on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *arg);
@@ -93,6 +94,7 @@ cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request)
 	transfer->no_body = strcmp(request->method, "HEAD") == 0;
 	transfer->sockets = 0;
 	transfer->host = request->host;
+	transfer->tunnel_port = request->tunnel_port;
 	transfer->refused[0] = transfer->error[0] = '\0';
 	transfer->timeout = timeout_from_now(transfer);
 	transfer->deadline = 0;
@@ -181,7 +183,8 @@ cs_transfer_drop(CsTransfer *transfer)
 		(void) curl_multi_remove_handle(transfer->multi, transfer->easy);
 	transfer->added = false;
 	curl_slist_free_all(transfer->headers);
-	transfer->headers = NULL;
+	curl_slist_free_all(transfer->connect_to);
+	transfer->headers = transfer->connect_to = NULL;
 }
 
 const CsHttpHead *
@@ -307,7 +310,8 @@ on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct cur
 	CsTransfer *transfer = arg;
 	curl_socket_t fd;
 
-	if (!cs_address_is_allowed(transfer->host, &address->addr))
+	if (!is_tunnel(transfer, &address->addr) &&
+		!cs_address_is_allowed(transfer->host, &address->addr))
 	{
 		cs_address_text(&address->addr, transfer->refused, sizeof(transfer->refused));
 		transfer->refused_kind = cs_address_kind(&address->addr);
@@ -324,6 +328,17 @@ on_open_socket(void *arg, curlsocktype purpose pg_attribute_unused(), struct cur
 	else
 		transfer->sockets++;
 	return fd;
+}
+
+/* The way into a tunnel, which was opened for this host. */
+static bool
+is_tunnel(const CsTransfer *transfer, const struct sockaddr *address)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *) address;
+
+	return transfer->tunnel_port != 0 && in->sin_family == AF_INET &&
+		   in->sin_addr.s_addr == htonl(INADDR_LOOPBACK) &&
+		   ntohs(in->sin_port) == transfer->tunnel_port;
 }
 
 static int

@@ -16,6 +16,7 @@
 typedef enum CsHttpStep
 {
 	CS_HTTP_RESOLVE,
+	CS_HTTP_SSH, /* only where there is a tunnel */
 	CS_HTTP_CONNECT,
 	CS_HTTP_TLS,
 	CS_HTTP_AUTHENTICATE, /* connected; the server answered 401 or 403 */
@@ -39,6 +40,8 @@ typedef struct CsHttpOptions
 	int64 max_response_bytes;	/* of one response, after decompression */
 	double requests_per_second; /* 0: no limit */
 	List *secrets;				/* char *: redacted wherever remote text is shown */
+	const struct CsTunnelSpec *tunnel; /* through which all connections go; NULL: they are direct */
+	List *tunnel_hosts; /* char *: the only ones that may be connected to through it */
 } CsHttpOptions;
 
 typedef struct CsHttpRequest

@@ -37,6 +37,9 @@ cs_http_read(CsHttp *http, const char **data, size_t *len)
 		return true;
 	if (status != CS_BODY_END && !(status == CS_BODY_UNPROVEN_END && http->allow_unproven_end))
 		cs_http_throw_body(http, status);
+	/* A tunnel that broke down is no server that has closed the connection. */
+	if (status == CS_BODY_UNPROVEN_END)
+		cs_http_throw_tunnel_failure(http);
 	http->ended = true;
 	cs_transfer_drop(http->transfer);
 	return false;

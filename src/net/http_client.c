@@ -36,9 +36,11 @@ static bool is_token(const char *name);
 static bool follow(CsHttp *http, const CsHttpRequest *request);
 static void first_hop(const CsHttpRequest *request, Hop *hop);
 static void send_hop(CsHttp *http, const CsHttpRequest *request, Hop *hop);
-static void start_hop(const CsHttpRequest *request, const Hop *hop, CsTransfer *transfer);
+static void start_hop(CsHttp *http, const CsHttpRequest *request, const Hop *hop,
+					  CsTransfer *transfer);
 static void check_hop(CsHttp *http, const Hop *hop);
 static bool may_be_plain(CsHttp *http, const Hop *hop);
+static bool host_may_be_asked(const CsHttp *http, const Hop *hop);
 static char *hop_url(const CsHttpRequest *request, const Hop *hop, bool with_secret);
 static bool query_has(const char *query, const char *parameter);
 static void throttle(CsHttp *http);
@@ -123,14 +125,14 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 	old = MemoryContextSwitchTo(http->ahead_exchange);
 	hop.url = cs_url_try_parse(request->url, &why);
 	if (hop.url != NULL && hop.url->user_info == NULL && may_be_plain(http, &hop) &&
-		cs_host_may_be_allowed(hop.url->host))
+		host_may_be_asked(http, &hop))
 	{
 		MemoryContextSwitchTo(http->context);
 		if (http->ahead == NULL)
 			http->ahead = cs_transfer_create(&http->options, http->transfer);
 		MemoryContextSwitchTo(http->ahead_exchange);
 		count_start(http, GetCurrentTimestamp());
-		start_hop(request, &hop, http->ahead);
+		start_hop(http, request, &hop, http->ahead);
 		http->ahead_url = pstrdup(request->url);
 		cs_transfer_work(http->ahead);
 	}
@@ -223,6 +225,8 @@ cs_http_step(CsHttp *http)
 
 	if (http->url == NULL)
 		return CS_HTTP_RESOLVE;
+	if (http->options.tunnel && (http->tunnel == NULL || http->tunnel_failed))
+		return http->tunnel_step;
 	/* The curl handle still knows of the request before when this one was refused unsent. */
 	if (!http->sent)
 		return CS_HTTP_CONNECT;
@@ -261,7 +265,7 @@ begin_exchange(CsHttp *http, const CsHttpRequest *request)
 	http->taken = is_ahead;
 	http->gunzip = NULL;
 	http->url = http->host = NULL;
-	http->sent = false;
+	http->sent = http->tunnel_failed = false;
 	http->answered = http->ended = false;
 	http->authenticates = request->authenticates;
 	if (!is_ahead)
@@ -370,20 +374,21 @@ send_hop(CsHttp *http, const CsHttpRequest *request, Hop *hop)
 	if (!sent || !cs_transfer_take(http->transfer))
 	{
 		throttle(http);
-		start_hop(request, hop, http->transfer);
+		start_hop(http, request, hop, http->transfer);
 	}
 	http->sent = true;
 }
 
 static void
-start_hop(const CsHttpRequest *request, const Hop *hop, CsTransfer *transfer)
+start_hop(CsHttp *http, const CsHttpRequest *request, const Hop *hop, CsTransfer *transfer)
 {
 	CsTransferRequest wire = { .method = hop->method,
 							   .url = hop_url(request, hop, true),
 							   .host = hop->url->host,
 							   .tls = strcmp(hop->url->scheme, "https") == 0,
 							   .ahead = hop->ahead,
-							   .fresh_connection = !request->repeatable };
+							   .fresh_connection = !request->repeatable,
+							   .tunnel_port = cs_http_tunnel_port(http, hop->url) };
 
 	if (hop->first_origin)
 		wire.headers = list_concat_copy(request->headers, request->credentials);
@@ -404,7 +409,7 @@ check_hop(CsHttp *http, const Hop *hop)
 							   cs_http_shown_host(http)),
 						errhint("Use an https URL, or have a superuser set the server option "
 								"\"allow_http\".")));
-	if (!cs_host_may_be_allowed(hop->url->host))
+	if (http->options.tunnel == NULL && !host_may_be_asked(http, hop))
 		cs_http_throw_refused(http, NULL, NULL);
 }
 
@@ -412,6 +417,13 @@ static bool
 may_be_plain(CsHttp *http, const Hop *hop)
 {
 	return http->options.allow_http || strcmp(hop->url->scheme, "https") == 0;
+}
+
+static bool
+host_may_be_asked(const CsHttp *http, const Hop *hop)
+{
+	return http->options.tunnel ? cs_http_may_tunnel_to(http, hop->url->host)
+								: cs_host_may_be_allowed(hop->url->host);
 }
 
 static char *
@@ -518,11 +530,14 @@ static int64
 retry_delay(CsHttp *http, const CsHttpRequest *request, int attempt, bool answered)
 {
 	CsFailureKind kind = cs_transfer_failure(http->transfer)->kind;
+	bool passing;
 
 	if (!request->repeatable || attempt > cs_http_retries)
 		return -1;
 	if (answered && !cs_retry_status(cs_http_status(http)))
 		return -1;
+	if (!answered && cs_http_tunnel_has_failed(http, &passing))
+		return passing ? cs_retry_delay_ms(attempt, NULL, (int64) time(NULL)) : -1;
 	if (!answered && kind != CS_FAILURE_RESOLVE && kind != CS_FAILURE_CONNECT &&
 		kind != CS_FAILURE_CONNECT_TIMEOUT && kind != CS_FAILURE_LOST)
 		return -1;

@@ -13,14 +13,15 @@
 
 struct CsTransfer
 {
-	const CsHttpOptions *options; /* the client's */
-	CURLM *multi;				  /* keeps connections between requests; released by cleanup */
-	bool borrowed;				  /* multi is another transfer's, which is released later */
-	CURL *easy;					  /* released by cleanup */
-	struct curl_slist *headers;	  /* same; of the present request */
-	bool added;					  /* easy is in multi: a transfer is under way */
-	bool done;					  /* it ended, well if failure.kind is CS_FAILURE_NONE */
-	bool paused;				  /* the buffer was full */
+	const CsHttpOptions *options;  /* the client's */
+	CURLM *multi;				   /* keeps connections between requests; released by cleanup */
+	bool borrowed;				   /* multi is another transfer's, which is released later */
+	CURL *easy;					   /* released by cleanup */
+	struct curl_slist *headers;	   /* same; of the present request */
+	struct curl_slist *connect_to; /* same */
+	bool added;					   /* easy is in multi: a transfer is under way */
+	bool done;					   /* it ended, well if failure.kind is CS_FAILURE_NONE */
+	bool paused;				   /* the buffer was full */
 	bool tls;
 	bool no_body;					/* an answer to HEAD */
 	bool requested;					/* connected; the request is on its way */
@@ -29,6 +30,7 @@ struct CsTransfer
 	bool no_fd;						/* refused by AcquireExternalFD */
 	int sockets;					/* opened for this request */
 	const char *host;				/* CsTransferRequest.host */
+	int tunnel_port;				/* CsTransferRequest.tunnel_port */
 	char refused[INET6_ADDRSTRLEN]; /* an address that is not allowed, "" if there was none */
 	const char *refused_kind;
 	TimestampTz timeout;  /* of the request as a whole; 0: none */

@@ -34,6 +34,10 @@ cs_http_throw_failure(CsHttp *http)
 	const CsFailure *failure = cs_transfer_failure(http->transfer);
 
 	CHECK_FOR_INTERRUPTS();
+	if (failure->kind != CS_FAILURE_CERTIFICATE && failure->kind != CS_FAILURE_NO_FD &&
+		failure->kind != CS_FAILURE_CA_FILE && failure->kind != CS_FAILURE_NOT_HTTP &&
+		failure->kind != CS_FAILURE_NO_MEMORY)
+		cs_http_throw_tunnel_failure(http);
 	switch (failure->kind)
 	{
 		case CS_FAILURE_RESOLVE:
@@ -188,7 +192,8 @@ cs_http_shown_host(CsHttp *http)
 static void
 throw_timeout(CsHttp *http, const CsFailure *failure)
 {
-	static const char *const steps[] = { "resolving its name", "connecting", "negotiating TLS" };
+	static const char *const steps[] = { "resolving its name", "logging in to the SSH host",
+										 "connecting", "negotiating TLS" };
 	const CsHttpOptions *options = &http->options;
 
 	if (failure->kind == CS_FAILURE_CONNECT_TIMEOUT)

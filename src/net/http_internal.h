@@ -14,6 +14,9 @@
 #include "net/gunzip.h"
 #include "net/http.h"
 
+struct CsTunnel; /* tunnel.h */
+struct CsUrl;	 /* url.h */
+
 /* Of the head of one answer, trailing blanks and line ends not counted. */
 #define CS_MAX_HEAD (256 * 1024)
 #define CS_MAX_HEADERS 500
@@ -87,6 +90,7 @@ typedef struct CsTransferRequest
 	bool ahead;			   /* sent before its answer is needed; see cs_transfer_take */
 	bool fresh_connection; /* libcurl silently sends again when a kept connection turns out to
 								 * be dead; this keeps it from doing so */
+	int tunnel_port;	   /* on 127.0.0.1, to connect to in place of the host's address; 0: none */
 } CsTransferRequest;
 
 typedef enum CsTransferStatus
@@ -152,12 +156,16 @@ struct CsHttp
 	MemoryContext ahead_exchange; /* same, of the request sent ahead */
 	CsHttpOptions options;
 	CsTransfer *transfer;
-	CsTransfer *ahead;	/* of the request sent ahead; NULL before the first one */
-	char *ahead_url;	/* as asked for, in ahead_exchange; NULL: none was sent */
-	bool taken;			/* transfer was the one ahead; the first hop need not be sent */
-	CsGunzip *gunzip;	/* of the present answer, in exchange; NULL: it is not compressed */
-	char *url;			/* of the present hop, in exchange; NULL before the first request */
-	char *host;			/* same */
+	CsTransfer *ahead;		 /* of the request sent ahead; NULL before the first one */
+	char *ahead_url;		 /* as asked for, in ahead_exchange; NULL: none was sent */
+	bool taken;				 /* transfer was the one ahead; the first hop need not be sent */
+	CsGunzip *gunzip;		 /* of the present answer, in exchange; NULL: it is not compressed */
+	char *url;				 /* of the present hop, in exchange; NULL before the first request */
+	char *host;				 /* same */
+	List *tunnels;			 /* of http_tunnel.c */
+	struct CsTunnel *tunnel; /* of the present hop; NULL: none, or it is not there yet */
+	CsHttpStep tunnel_step;	 /* if that is so, or it failed: what was being done */
+	bool tunnel_failed;
 	bool authenticates; /* see CsHttpRequest */
 	bool sent;			/* the present hop is on its way, or was */
 	bool allow_unproven_end;
@@ -167,6 +175,17 @@ struct CsHttp
 	int64 response_bytes;	/* of this one */
 	TimestampTz next_start; /* no request before this */
 };
+
+/* Where to connect to in place of the URL's host, its tunnel opened; 0: to the host itself.  Throws 42501
+ * for a host that no option names, and what cs_tunnel_create and cs_tunnel_open throw. */
+extern int cs_http_tunnel_port(CsHttp *http, const struct CsUrl *url);
+extern bool cs_http_may_tunnel_to(const CsHttp *http, const char *host);
+
+/* Did the last transfer fail for its tunnel, and may another one do better? */
+extern bool cs_http_tunnel_has_failed(CsHttp *http, bool *passing);
+
+/* Throws if it did. */
+extern void cs_http_throw_tunnel_failure(CsHttp *http);
 
 /* The head is there.  What can't be decoded is refused when the body is read. */
 extern void cs_http_begin_body(CsHttp *http);

@@ -16,6 +16,7 @@
 
 static long http_version(void);
 static void set_tls(CsTransfer *transfer);
+static void set_tunnel(CsTransfer *transfer, int port);
 static void set_method(CsTransfer *transfer, const CsTransferRequest *request);
 static void set_headers(CsTransfer *transfer, const CsTransferRequest *request);
 static void add_header(CsTransfer *transfer, const char *line);
@@ -53,6 +54,8 @@ cs_transfer_set_options(CsTransfer *transfer, const CsTransferRequest *request)
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_SIZE));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error));
+	if (request->tunnel_port != 0)
+		set_tunnel(transfer, request->tunnel_port);
 	if (request->tls)
 		set_tls(transfer);
 	set_method(transfer, request);
@@ -93,6 +96,18 @@ set_tls(CsTransfer *transfer)
 	/* Instead of the system's certificates, not besides them. */
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CAPATH, NULL));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->options->ca_file));
+}
+
+/* Whatever the URL says: names in certificates, in TLS and in headers stay those of the URL. */
+static void
+set_tunnel(CsTransfer *transfer, int port)
+{
+	char *way = psprintf("::127.0.0.1:%d", port);
+
+	transfer->connect_to = curl_slist_append(NULL, way);
+	pfree(way);
+	cs_curl_check(transfer->connect_to == NULL ? CURLE_OUT_OF_MEMORY : CURLE_OK);
+	cs_curl_check(curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, transfer->connect_to));
 }
 
 static void

@@ -7,6 +7,8 @@
 
 #include "nodes/pg_list.h"
 
+struct CsError; /* base/errors.h */
+
 typedef struct CsCheckStep
 {
 	const char *name; /* resolve, connect, tls, authenticate, query */
@@ -29,5 +31,8 @@ cs_check_step(CsCheck *check, const char *name, bool ok, char *detail)
 	step->detail = detail;
 	check->steps = lappend(check->steps, step);
 }
+
+/* Message, detail and hint of an error; in CurrentMemoryContext. */
+extern char *cs_check_words(const struct CsError *error);
 
 #endif /* CS_CHECK_H */

@@ -22,6 +22,7 @@
 #include "source/option_table.h"
 #include "source/pages.h"
 #include "source/since.h"
+#include "source/ssh.h"
 
 /* What one batch holds at most, whichever comes first. */
 #define BATCH_RECORDS 1000
@@ -69,6 +70,7 @@ static CsReadStatus http_next_batch(CsReader *base, CsBatch *batch);
 static char *http_record_json(CsReader *base, const CsRecord *record);
 static void set_up_columns(HttpReader *reader, const CsReadSpec *spec);
 static CsHttp *create_client(HttpReader *reader);
+static List *named_hosts(const CsOptionSet *set);
 static void fetch_page(HttpReader *reader);
 static void prepare_request(HttpReader *reader, const char *url);
 static void look_ahead(HttpReader *reader, bool at_end);
@@ -79,7 +81,8 @@ static void start_decoder(HttpReader *reader, const char *data, size_t len);
 static CsFormat format_of_page(HttpReader *reader, const char *data, size_t len);
 static void end_page(HttpReader *reader);
 static CsFormat format_by_name(const char *name);
-static void report_steps(CsCheck *check, CsHttpStep failed, bool ok, bool tls, char *detail);
+static void report_steps(CsCheck *check, CsHttpStep failed, bool ok, bool tls, bool tunneled,
+						 char *detail);
 
 const CsSourceType cs_source_http = { "http",	  CS_FOR_HTTP, false, http_open,
 									  http_check, NULL,		   NULL,  NULL };
@@ -157,10 +160,12 @@ http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 	CsReadSpec one_batch = *spec;
 	HttpReader *reader;
 	bool tls;
+	bool tunneled;
 
 	one_batch.partial = true;
 	reader = (HttpReader *) http_open(type, &one_batch);
 	tls = pg_strncasecmp(cs_pager_url(reader->pager), "https:", 6) == 0;
+	tunneled = cs_option_get(reader->options, "ssh_host") != NULL;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
@@ -170,7 +175,7 @@ http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller);
-		report_steps(check, CS_HTTP_QUERY, true, tls,
+		report_steps(check, CS_HTTP_QUERY, true, tls, tunneled,
 					 psprintf("%s answered with %s", cs_url_display(cs_http_url(reader->http)),
 							  status == CS_READ_ROWS ? "records" : "no record"));
 	}
@@ -182,10 +187,8 @@ http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 		MemoryContextSwitchTo(caller);
 		if (cs_error_is_cancel(error->code))
 			cs_error_throw(error);
-		report_steps(check, cs_http_step(reader->http), false, tls,
-					 psprintf("%s%s%s%s%s", error->message, error->detail ? ". " : "",
-							  error->detail ? error->detail : "", error->hint ? ". " : "",
-							  error->hint ? error->hint : ""));
+		report_steps(check, cs_http_step(reader->http), false, tls, tunneled,
+					 cs_check_words(error));
 	}
 	PG_END_TRY();
 	CurrentResourceOwner = owner;
@@ -286,10 +289,22 @@ create_client(HttpReader *reader)
 	http.max_response_bytes = size ? Min(cap, cs_option_bytes(size)) : cap;
 	http.requests_per_second = rate ? cs_option_rate(rate) : 0;
 	http.secrets = cs_auth_secrets(reader->auth);
+	http.tunnel = cs_ssh_spec(set);
+	http.tunnel_hosts = http.tunnel ? named_hosts(set) : NIL;
 	client = cs_http_create(&http);
 	(void) cs_http_allow_unproven_end(
 		client, strcmp(cs_option_get_default(set, "end_of_body", "proven"), "close") == 0);
 	return client;
+}
+
+/* Those that a tunnel may be asked for. */
+static List *
+named_hosts(const CsOptionSet *set)
+{
+	const char *token_url = cs_option_get_user(set, "token_url");
+	List *hosts = list_make1(cs_url_parse(cs_option_get(set, "url"))->host);
+
+	return token_url ? lappend(hosts, cs_url_parse(token_url)->host) : hosts;
 }
 
 /* Sends the request for the current page; a token that has expired meanwhile is renewed once. */
@@ -469,12 +484,16 @@ format_by_name(const char *name)
 
 /* The steps before the one that was reached went well; that one did or did not. */
 static void
-report_steps(CsCheck *check, CsHttpStep reached, bool ok, bool tls, char *detail)
+report_steps(CsCheck *check, CsHttpStep reached, bool ok, bool tls, bool tunneled, char *detail)
 {
-	static const char *const names[] = { "resolve", "connect", "tls", "authenticate", "query" };
+	static const char *const names[] = {
+		"resolve", "ssh", "connect", "tls", "authenticate", "query"
+	};
 
 	for (int step = CS_HTTP_RESOLVE; step < (int) reached; step++)
-		cs_check_step(check, names[step], true,
-					  pstrdup(step == CS_HTTP_TLS && !tls ? "not used: the url is http" : "ok"));
+		if (step != CS_HTTP_SSH || tunneled)
+			cs_check_step(
+				check, names[step], true,
+				pstrdup(step == CS_HTTP_TLS && !tls ? "not used: the url is http" : "ok"));
 	cs_check_step(check, names[reached], ok, detail);
 }

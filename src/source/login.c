@@ -5,24 +5,10 @@
  */
 #include "postgres.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-
-#include "net/address.h"
+#include "net/resolve.h"
 #include "source/option_table.h"
 #include "source/sql.h"
-
-/* Addresses of one host; freed by the callback of the context they were looked up in. */
-typedef struct Lookup
-{
-	struct addrinfo *addresses;
-	MemoryContextCallback free;
-} Lookup;
-
-static struct addrinfo *look_up(const char *host, int port);
-static void free_addresses(void *arg);
-static void refuse_address(const char *host, const struct sockaddr *address)
-	pg_attribute_noreturn();
+#include "source/ssh.h"
 
 CsSqlLogin *
 cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
@@ -42,6 +28,7 @@ cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
 	login->connect_timeout_s =
 		cs_option_int(cs_option_get_default(options, "connect_timeout", "10"));
 	login->stall_timeout_s = cs_option_int(cs_option_get_default(options, "stall_timeout", "600"));
+	login->ssh = cs_ssh_spec(options);
 	if (login->host == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 						errmsg("the server has no option \"host\""),
@@ -49,67 +36,23 @@ cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
 	return login;
 }
 
-/* The first address that may be connected to. */
+/* The addresses that may be connected to, or the way into a tunnel. */
 void
 cs_sql_login_resolve(CsSqlLogin *login)
 {
-	struct addrinfo *addresses;
-	char text[INET6_ADDRSTRLEN];
-
 	login->step = CS_SQL_RESOLVE;
+	if (login->ssh)
+	{
+		login->tunneled = true;
+		login->tunnel = cs_tunnel_create(login->ssh, login->host, login->port);
+		login->step = CS_SQL_SSH;
+		login->port = cs_tunnel_open(login->tunnel);
+		login->address = "127.0.0.1";
+		login->step = CS_SQL_CONNECT;
+		return;
+	}
 	if (login->host[0] == '/')
 		return;
-	addresses = look_up(login->host, login->port);
-	for (struct addrinfo *a = addresses; a; a = a->ai_next)
-		if (cs_address_is_allowed(login->host, a->ai_addr))
-		{
-			login->address = pstrdup(cs_address_text(a->ai_addr, text, sizeof(text)));
-			login->step = CS_SQL_CONNECT;
-			return;
-		}
-	refuse_address(login->host, addresses->ai_addr);
-}
-
-static struct addrinfo *
-look_up(const char *host, int port)
-{
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-	Lookup *lookup = palloc0(sizeof(Lookup));
-	char service[12];
-	int error;
-
-	snprintf(service, sizeof(service), "%d", port);
-	lookup->free.func = free_addresses;
-	lookup->free.arg = lookup;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &lookup->free);
-	error = getaddrinfo(host, service, &hints, &lookup->addresses);
-	if (error != 0)
-		ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-						errmsg("could not resolve host \"%s\"", host),
-						errdetail("%s.", gai_strerror(error)),
-						errhint("Check option \"host\" of the server.")));
-	return lookup->addresses;
-}
-
-static void
-free_addresses(void *arg)
-{
-	Lookup *lookup = arg;
-
-	if (lookup->addresses)
-		freeaddrinfo(lookup->addresses);
-}
-
-static void
-refuse_address(const char *host, const struct sockaddr *address)
-{
-	const char *kind = cs_address_kind(address);
-	char text[INET6_ADDRSTRLEN];
-
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("connecting to host \"%s\" is not allowed", host),
-			 errdetail("Its address is %s%s%s.", cs_address_text(address, text, sizeof(text)),
-					   kind ? ", which is " : "", kind ? kind : ""),
-			 errhint("A superuser may list it in censync.allowed_hosts.")));
+	login->address = cs_host_resolve(login->host, login->port, "host", &login->addresses);
+	login->step = CS_SQL_CONNECT;
 }

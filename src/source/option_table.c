@@ -13,6 +13,7 @@
 #include "source/headers.h"
 #include "source/option_table.h"
 #include "source/options.h"
+#include "source/ssh.h"
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
@@ -31,7 +32,14 @@ static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
+static void check_sslmode(const char *name, const char *value);
+static void check_channel_binding(const char *name, const char *value);
+static void check_gssencmode(const char *name, const char *value);
+static void check_tls_version(const char *name, const char *value);
+static void check_switch(const char *name, const char *value);
+static void check_password_required(const char *name, const char *value);
 static void check_client_auth(const char *name, const char *value);
+static void check_one_of(const char *name, const char *value, const char *words);
 static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
 
 #define SERVER CS_LEVEL_SERVER
@@ -55,6 +63,32 @@ static const CsOption options[] = {
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL, SERVER, false, check_host },
 	{ "port", CS_FOR_SQL, SERVER, false, check_port },
+	/* through which SSH host */
+	{ "ssh_config_file", CS_FOR_ALL, SERVER, true, cs_ssh_check_path },
+	{ "ssh_host", CS_FOR_ALL, SERVER, false, cs_ssh_check_host },
+	{ "ssh_known_hosts", CS_FOR_ALL, SERVER, false, cs_ssh_check_known_hosts },
+	{ "ssh_port", CS_FOR_ALL, SERVER, false, check_port },
+	/* how libpq connects, under its own names */
+	{ "application_name", CS_FOR_LIBPQ, SERVER, false, NULL },
+	{ "channel_binding", CS_FOR_LIBPQ, SERVER, false, check_channel_binding },
+	{ "gssencmode", CS_FOR_LIBPQ, SERVER, true, check_gssencmode },
+	{ "keepalives", CS_FOR_LIBPQ, SERVER, false, check_switch },
+	{ "keepalives_count", CS_FOR_LIBPQ, SERVER, false, check_count },
+	{ "keepalives_idle", CS_FOR_LIBPQ, SERVER, false, check_seconds },
+	{ "keepalives_interval", CS_FOR_LIBPQ, SERVER, false, check_seconds },
+	{ "krbsrvname", CS_FOR_LIBPQ, SERVER, true, NULL },
+	{ "options", CS_FOR_LIBPQ, SERVER, false, NULL },
+	{ "requirepeer", CS_FOR_LIBPQ, SERVER, false, NULL },
+	{ "ssl_max_protocol_version", CS_FOR_LIBPQ, SERVER, false, check_tls_version },
+	{ "ssl_min_protocol_version", CS_FOR_LIBPQ, SERVER, false, check_tls_version },
+	{ "sslcert", CS_FOR_LIBPQ, SERVER | USER, CS_BY_FILE_READER, NULL },
+	{ "sslcrl", CS_FOR_LIBPQ, SERVER, CS_BY_FILE_READER, NULL },
+	{ "sslcrldir", CS_FOR_LIBPQ, SERVER, CS_BY_FILE_READER, NULL },
+	{ "sslkey", CS_FOR_LIBPQ, SERVER | USER, CS_BY_FILE_READER, NULL },
+	{ "sslmode", CS_FOR_LIBPQ, SERVER, false, check_sslmode },
+	{ "sslrootcert", CS_FOR_LIBPQ, SERVER, CS_BY_FILE_READER, NULL },
+	{ "sslsni", CS_FOR_LIBPQ, SERVER, false, check_switch },
+	{ "tcp_user_timeout", CS_FOR_LIBPQ, SERVER, false, check_count },
 	/* what */
 	{ "object", CS_FOR_ALL, CS_LEVEL_TABLE, false, NULL },
 	{ "query", CS_FOR_SQL, CS_LEVEL_TABLE, false, NULL },
@@ -89,7 +123,12 @@ static const CsOption options[] = {
 	{ "client_id", CS_FOR_HTTP, USER, false, NULL },
 	{ "client_secret", CS_FOR_HTTP, USER, false, NULL },
 	{ "password", CS_FOR_ALL, USER, false, NULL },
+	{ "password_required", CS_FOR_LIBPQ, USER, false, check_password_required },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
+	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
+	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
+	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
 	{ "token", CS_FOR_HTTP, USER, false, NULL },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },
@@ -262,10 +301,65 @@ check_port(const char *name, const char *value)
 }
 
 static void
+check_sslmode(const char *name, const char *value)
+{
+	check_one_of(name, value, "disable, allow, prefer, require, verify-ca, verify-full");
+}
+
+static void
+check_channel_binding(const char *name, const char *value)
+{
+	check_one_of(name, value, "disable, prefer, require");
+}
+
+static void
+check_gssencmode(const char *name, const char *value)
+{
+	check_one_of(name, value, "disable, prefer, require");
+}
+
+static void
+check_tls_version(const char *name, const char *value)
+{
+	check_one_of(name, value, "TLSv1, TLSv1.1, TLSv1.2, TLSv1.3");
+}
+
+static void
+check_switch(const char *name, const char *value)
+{
+	check_one_of(name, value, "0, 1");
+}
+
+/* Without one, whoever runs it connects as what the server's own operating system user is there. */
+static void
+check_password_required(const char *name, const char *value)
+{
+	check_boolean(name, value);
+	if (!cs_option_bool(value) && !superuser())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("only a superuser may set option \"%s\" to false", name)));
+}
+
+static void
 check_client_auth(const char *name, const char *value)
 {
 	if (strcmp(value, "basic") != 0 && strcmp(value, "body") != 0)
 		bad_value(name, "basic or body");
+}
+
+/* words: all there are, by comma. */
+static void
+check_one_of(const char *name, const char *value, const char *words)
+{
+	size_t len = strlen(value);
+
+	for (const char *word = words; len > 0 && word; word = strchr(word, ','))
+	{
+		word += strspn(word, ", ");
+		if (strncmp(word, value, len) == 0 && (word[len] == ',' || word[len] == '\0'))
+			return;
+	}
+	bad_value(name, words);
 }
 
 /* The value itself stays out of the message: it may be a secret that was put in the wrong place. */

@@ -20,12 +20,20 @@
 #define CS_FOR_SQL (CS_FOR_LIBPQ | CS_FOR_MYSQL | CS_FOR_TDS)
 #define CS_FOR_ALL (~0)
 
+/* Who may set an option. */
+typedef enum CsOptionGate
+{
+	CS_BY_ANYBODY = false,
+	CS_BY_SUPERUSER = true,
+	CS_BY_FILE_READER /* names a file on the server's disk: pg_read_server_files, too */
+} CsOptionGate;
+
 typedef struct CsOption
 {
 	const char *name;
 	int sources;										/* CS_FOR_... bits */
 	int levels;											/* CsOptionLevel bits */
-	bool privileged;									/* only a superuser may set it */
+	CsOptionGate gate;									/* or false, true: only a superuser */
 	void (*check)(const char *name, const char *value); /* throws; NULL: any text */
 } CsOption;
 

@@ -6,11 +6,13 @@
 
 #include <math.h>
 
+#include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
@@ -19,7 +21,9 @@
 #include "net/auth.h"
 #include "source/option_table.h"
 #include "source/options.h"
+#include "source/ssh.h"
 
+static void check_gate(const CsOption *option);
 static void refuse_option(const char *name, const char *valid) pg_attribute_noreturn();
 static const char *find_value(List *list, const char *name);
 
@@ -35,9 +39,7 @@ cs_options_validate(List *given, CsOptionLevel level)
 
 		if (option == NULL || (option->levels & level) == 0)
 			refuse_option(def->defname, cs_option_names(level, CS_FOR_ALL));
-		if (option->privileged && !superuser())
-			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-							errmsg("only a superuser may set option \"%s\"", def->defname)));
+		check_gate(option);
 		if (option->check)
 			option->check(def->defname, defGetString(def));
 	}
@@ -47,6 +49,7 @@ void
 cs_options_validate_credentials(List *given)
 {
 	cs_auth_validate(cs_options_credentials(given));
+	cs_ssh_validate(given);
 }
 
 CsCredentials *
@@ -83,6 +86,7 @@ cs_options_load(Oid serverid, Oid userid, List *near)
 	ForeignServer *server = GetForeignServer(serverid);
 
 	set->near = near;
+	set->userid = userid;
 	set->server = server->options;
 	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
 							  ObjectIdGetDatum(serverid)) ||
@@ -186,6 +190,20 @@ cs_option_delimiter(const char *value)
 	if (strcmp(value, "\\t") == 0 || strcmp(value, "tab") == 0)
 		return '\t';
 	return value[0] != '\0' && value[1] == '\0' ? value[0] : '\0';
+}
+
+static void
+check_gate(const CsOption *option)
+{
+	if (option->gate == CS_BY_SUPERUSER && !superuser())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("only a superuser may set option \"%s\"", option->name)));
+	if (option->gate == CS_BY_FILE_READER &&
+		!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to set option \"%s\"", option->name),
+						errdetail("It names a file on the disk of this server."),
+						errhint("GRANT pg_read_server_files, or let a superuser set it.")));
 }
 
 static void

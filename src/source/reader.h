@@ -45,7 +45,7 @@ typedef struct CsObject
 	char *object; /* what option object has to say to read it */
 	int ncolumns; /* 0: unknown before it is read, or none that can be read */
 	CsColumn *columns;
-	char *refused; /* why it can't be read at all, or NULL */
+	char *refused; /* why it can't be read at all ("its user may not read it"), or NULL */
 } CsObject;
 
 typedef enum CsComparison
@@ -56,7 +56,8 @@ typedef enum CsComparison
 	CS_LESS_EQUAL,
 	CS_GREATER,
 	CS_GREATER_EQUAL,
-	CS_IS_NULL,
+	CS_EQUAL_ANY, /* to one of several values, none of them null */
+	CS_IS_NULL,	  /* from here on without a value */
 	CS_IS_NOT_NULL
 } CsComparison;
 
@@ -66,8 +67,12 @@ typedef struct CsCondition
 {
 	const char *column;
 	CsComparison comparison;
-	Oid type; /* of the value */
+	Oid type; /* of the value, or of each of them */
 	Datum value;
+	int nvalues; /* CS_EQUAL_ANY: at least one */
+	const Datum *values;
+	const char *
+		placeholder; /* for CsSourceType.statement: stands for a value that is yet unknown; else NULL */
 } CsCondition;
 
 /* An incremental read: leaves out records whose value in the column is known to be below the bound, and
@@ -81,7 +86,8 @@ typedef struct CsReadSince
 	Oid declared; /* what the column's text is compared as; InvalidOid: the source has types */
 } CsReadSince;
 
-/* What to read.  Filled by the caller; outlives the reader. */
+/* What to read.  Filled by the caller; outlives the reader.  Readers heed conditions and limit when the first
+ * record is asked for: until then the caller, who now knows the source's columns, may take them back. */
 typedef struct CsReadSpec
 {
 	Oid serverid;			  /* InvalidOid: a query in this database */
@@ -95,7 +101,7 @@ typedef struct CsReadSpec
 								 * (records then only have their raw form, or typed values) */
 	const CsReadSince *since; /* or NULL */
 	List *conditions;		  /* CsCondition *, all of which must hold; see there */
-	int64 limit;			  /* records that are enough; 0: all are wanted */
+	int64 limit; /* records that are enough, of those that fulfil them; 0: all are wanted */
 } CsReadSpec;
 
 typedef struct CsBatch
@@ -127,7 +133,8 @@ struct CsSourceType
 	List *(*list)(const CsSourceType *type, const CsReadSpec *spec, const char *schema, List *only);
 
 	/* Can the source be asked for records that fulfil it, by its column of that type?  exactly: then it
-	 * brings no others, so that a limit may go along.  NULL: no condition. */
+	 * brings no others, so that a limit may go along.  NULL: no condition.  CS_EQUAL_ANY is taken where
+	 * CS_EQUAL is. */
 	bool (*takes)(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *column,
 				  CsComparison comparison, Oid type_of_value, bool *exactly);
 
@@ -166,6 +173,12 @@ struct CsReader
 
 /* The type of that name; throws 22023 with the list of those there are. */
 extern const CsSourceType *cs_source_type_find(const char *name);
+
+/* The same; NULL if there is none. */
+extern const CsSourceType *cs_source_type_lookup(const char *name);
+
+/* The names of all, by comma; in CurrentMemoryContext. */
+extern char *cs_source_type_names(void);
 
 /* The type of a server of this extension; 42809 for another wrapper's. */
 extern const CsSourceType *cs_source_type_of_server(Oid serverid);

@@ -10,31 +10,50 @@
 #include "utils/acl.h"
 
 #include "base/compat.h"
+#include "source/databases.h"
 #include "source/http.h"
 #include "source/query.h"
 #include "source/reader.h"
 
 static const CsSourceType *const source_types[] = {
 	&cs_source_http,
+	&cs_source_postgres.base,
+	&cs_source_redshift.base,
 };
 
 const CsSourceType *
-cs_source_type_find(const char *name)
+cs_source_type_lookup(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(source_types); i++)
+		if (name && strcmp(source_types[i]->name, name) == 0)
+			return source_types[i];
+	return NULL;
+}
+
+char *
+cs_source_type_names(void)
 {
 	StringInfoData names;
 
 	initStringInfo(&names);
 	for (int i = 0; i < (int) lengthof(source_types); i++)
-	{
-		if (name && strcmp(source_types[i]->name, name) == 0)
-			return source_types[i];
 		appendStringInfo(&names, "%s%s", i ? ", " : "", source_types[i]->name);
-	}
-	ereport(ERROR,
+	return names.data;
+}
+
+const CsSourceType *
+cs_source_type_find(const char *name)
+{
+	const CsSourceType *type = cs_source_type_lookup(name);
+
+	if (type == NULL)
+		ereport(
+			ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 name ? errmsg("unknown source type \"%s\"", name) : errmsg("the server has no type"),
 			 errhint("CREATE SERVER ... TYPE 'http' FOREIGN DATA WRAPPER censync; types are: %s.",
-					 names.data)));
+					 cs_source_type_names())));
+	return type;
 }
 
 const CsSourceType *

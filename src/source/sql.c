@@ -17,6 +17,7 @@
 
 #include "base/errors.h"
 #include "format/json_value.h"
+#include "net/tunnel.h"
 #include "source/check.h"
 #include "source/sql.h"
 #include "source/sql_statement.h"
@@ -40,6 +41,7 @@ typedef struct SqlReader
 	CsRecord record; /* handed out by each; its arrays are as long as base's columns */
 	int16 *lengths;	 /* typlen per column of base, for copies */
 	bool *by_value;
+	CsSqlLogin *login;
 } SqlReader;
 
 static SqlReader *create_reader(const CsSourceType *type, const CsReadSpec *spec);
@@ -56,6 +58,8 @@ static char *sql_record_json(CsReader *base, const CsRecord *record);
 static void start(SqlReader *reader);
 static void match_columns(SqlReader *reader);
 static bool next_record(SqlReader *reader);
+static void watch_tunnel(SqlReader *reader, ErrorContextCallback *callback);
+static void explain_tunnel(void *arg);
 static void try_steps(SqlReader *reader, CsSqlLogin *login, const CsReadSpec *spec);
 static void report_steps(CsCheck *check, const CsSqlLogin *login, const CsSqlSession *session,
 						 char *detail, bool ok);
@@ -102,11 +106,7 @@ cs_sql_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 		MemoryContextSwitchTo(caller);
 		if (cs_error_is_cancel(error->code))
 			cs_error_throw(error);
-		report_steps(check, login, reader->session,
-					 psprintf("%s%s%s%s%s", error->message, error->detail ? ". " : "",
-							  error->detail ? error->detail : "", error->hint ? ". " : "",
-							  error->hint ? error->hint : ""),
-					 false);
+		report_steps(check, login, reader->session, cs_check_words(error), false);
 	}
 	PG_END_TRY();
 	CurrentResourceOwner = owner;
@@ -150,9 +150,13 @@ static void
 connect_to(SqlReader *reader, CsSqlLogin *login)
 {
 	const CsSqlDriver *driver = cs_sql_driver(reader->source);
+	ErrorContextCallback tunnel;
 
+	reader->login = login;
 	cs_sql_login_resolve(login);
+	watch_tunnel(reader, &tunnel);
 	reader->session = driver->connect(login);
+	error_context_stack = tunnel.previous;
 }
 
 /* Conditions wait for the statement that is executed: they may be about columns that it has yet to
@@ -162,12 +166,15 @@ describe_source(SqlReader *reader)
 {
 	CsSqlSession *session = reader->session;
 	CsReadSpec plain = *reader->spec;
+	ErrorContextCallback tunnel;
 
+	watch_tunnel(reader, &tunnel);
 	plain.conditions = NIL;
 	plain.since = NULL;
 	plain.limit = 0;
 	session->driver->describe(
 		session, cs_sql_select(reader->source->dialect, &plain, plain.wanted, NULL, 0));
+	error_context_stack = tunnel.previous;
 	if (session->ncolumns == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the source query returns no columns"),
@@ -226,12 +233,15 @@ static CsReadStatus
 sql_next_batch(CsReader *base, CsBatch *batch)
 {
 	SqlReader *reader = (SqlReader *) base;
+	ErrorContextCallback tunnel;
 	int64 bytes = 0;
 
 	batch->nrecords = 0;
 	batch->records = palloc(sizeof(CsRecord) * BATCH_RECORDS);
+	watch_tunnel(reader, &tunnel);
 	while (batch->nrecords < BATCH_RECORDS && bytes < BATCH_BYTES && next_record(reader))
 		bytes += copy_record(reader, &batch->records[batch->nrecords++]);
+	error_context_stack = tunnel.previous;
 	return batch->nrecords > 0 ? CS_READ_ROWS : CS_READ_END;
 }
 
@@ -264,13 +274,16 @@ static int
 sql_each(CsReader *base, int n, void (*take)(void *arg, const CsRecord *record), void *arg)
 {
 	SqlReader *reader = (SqlReader *) base;
+	ErrorContextCallback tunnel;
 	int got = 0;
 
+	watch_tunnel(reader, &tunnel);
 	while (got < n && next_record(reader))
 	{
 		got++;
 		take(arg, &reader->record);
 	}
+	error_context_stack = tunnel.previous;
 	return got;
 }
 
@@ -376,6 +389,39 @@ next_record(SqlReader *reader)
 	return true;
 }
 
+/* From now on, until the caller takes the callback off again, an error for a tunnel's failure says so. */
+static void
+watch_tunnel(SqlReader *reader, ErrorContextCallback *callback)
+{
+	callback->previous = error_context_stack;
+	callback->callback = explain_tunnel;
+	callback->arg = reader->login;
+	if (reader->login->tunnel)
+		error_context_stack = callback;
+}
+
+/* A driver can't tell a tunnel that ended from a server that did. */
+static void
+explain_tunnel(void *arg)
+{
+	CsSqlLogin *login = arg;
+	int category = ERRCODE_TO_CATEGORY(geterrcode());
+	CsTunnelFailure *failure;
+
+	if (category != ERRCODE_CONNECTION_EXCEPTION &&
+		(login->step == CS_SQL_QUERY || category == ERRCODE_OPERATOR_INTERVENTION ||
+		 category == ERRCODE_SUCCESSFUL_COMPLETION))
+		return;
+	failure = cs_tunnel_failure(login->tunnel);
+	if (failure == NULL)
+		return;
+	login->step = failure->step == CS_TUNNEL_CONNECT ? CS_SQL_CONNECT : CS_SQL_SSH;
+	errcode(failure->code);
+	errmsg("%s", failure->message);
+	errdetail("%s", failure->detail ? failure->detail : "The SSH client does not say why.");
+	errhint("%s", failure->hint);
+}
+
 static void
 try_steps(SqlReader *reader, CsSqlLogin *login, const CsReadSpec *spec)
 {
@@ -392,14 +438,18 @@ static void
 report_steps(CsCheck *check, const CsSqlLogin *login, const CsSqlSession *session, char *detail,
 			 bool ok)
 {
-	static const char *const names[] = { "resolve", "connect", "tls", "authenticate", "query" };
+	static const char *const names[] = {
+		"resolve", "ssh", "connect", "tls", "authenticate", "query"
+	};
 
 	for (int step = CS_SQL_RESOLVE; step < (int) login->step; step++)
 	{
 		const char *what = "ok";
 
+		if (step == CS_SQL_SSH && !login->tunneled)
+			continue;
 		if (step == CS_SQL_RESOLVE && login->tunneled)
-			what = "by the ssh host";
+			what = "the ssh host";
 		else if (step == CS_SQL_RESOLVE)
 			what = login->address ? login->address : "a Unix-domain socket";
 		else if (step == CS_SQL_TLS && session)

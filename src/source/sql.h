@@ -21,6 +21,7 @@
 typedef enum CsSqlStep
 {
 	CS_SQL_RESOLVE,
+	CS_SQL_SSH, /* only where there is a tunnel */
 	CS_SQL_CONNECT,
 	CS_SQL_TLS,
 	CS_SQL_AUTHENTICATE,
@@ -36,7 +37,9 @@ typedef struct CsSqlLogin
 						  * directory of a Unix-domain socket */
 	int port;	  /* to connect to: the database's own, or the tunnel's */
 	bool tunneled;
-	const char *database; /* or NULL, as are user and password */
+	const struct CsTunnelSpec *ssh; /* or NULL; like the next, not for drivers */
+	struct CsTunnel *tunnel;		/* NULL until it is open */
+	const char *database;			/* or NULL, as are user and password */
 	const char *user;
 	const char *password;
 	int connect_timeout_s; /* for all of connecting */
@@ -45,6 +48,8 @@ typedef struct CsSqlLogin
 	/* The driver's own options: cs_option_get, cs_option_get_user (as a module can't link to them). */
 	const char *(*option)(const CsOptionSet *options, const char *name);
 	const char *(*user_option)(const CsOptionSet *options, const char *name);
+	const char
+		*addresses; /* all that are allowed, by comma, address being the first; NULL: of a tunnel */
 	CsSqlStep step; /* kept by the driver: what is being done, and so what has failed */
 } CsSqlLogin;
 
@@ -127,6 +132,9 @@ extern char *cs_sql_statement(const CsSourceType *type, const CsReadSpec *spec);
 /* driver.c: the source's driver, its module loaded; 0A000 with the package to install where it was not
  * built. */
 extern const CsSqlDriver *cs_sql_driver(const CsSqlSource *source);
+
+/* Says so, at that level, if the driver's module is not there. */
+extern void cs_sql_driver_check(const CsSqlSource *source, int elevel);
 
 /* login.c: from the options of server and user mapping; resolves the host, and opens the tunnel.  Throws
  * 08001 for a host that is not known, 42501 for an address that censync.allowed_hosts refuses. */

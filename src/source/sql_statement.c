@@ -9,12 +9,21 @@
 #include "source/sql.h"
 #include "source/sql_statement.h"
 
+static void append_part(StringInfo text, const char *name);
 static void append_query(StringInfo sql, const char *query);
 static void append_columns(StringInfo sql, const CsDialect *dialect, List *wanted);
-static void append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
+static bool append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
 						 const CsColumn *known, int nknown);
+static bool append_since(StringInfo sql, const CsDialect *dialect, const CsReadSince *since,
+						 const CsColumn *known, int nknown);
+static bool can_wrap(const CsDialect *dialect, const char *query, const CsColumn *known,
+					 int nknown);
+static bool can_say(const CsDialect *dialect, const CsCondition *condition, const CsColumn *known,
+					int nknown, bool *exactly);
 static void append_condition(StringInfo sql, const CsDialect *dialect,
 							 const CsCondition *condition);
+static void append_value(StringInfo sql, const CsDialect *dialect, const CsCondition *condition,
+						 Datum value);
 static const CsColumn *known_column(const CsColumn *known, int nknown, const char *name);
 static const char *next_part(const char *object, char **part);
 
@@ -24,6 +33,7 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 {
 	StringInfoData sql;
 	StringInfoData where;
+	int64 limit = spec->limit;
 
 	if (spec->query && spec->object)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -35,15 +45,17 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 						errhint("Give a query in the source's own SQL, or the name of a table.")));
 	initStringInfo(&sql);
 	initStringInfo(&where);
-	append_where(&where, dialect, spec, known, nknown);
-	if (spec->query && (!dialect->wraps_queries || (where.len == 0 && spec->limit == 0)))
+	if (!append_where(&where, dialect, spec, known, nknown))
+		limit = 0;
+	if (spec->query &&
+		((where.len == 0 && limit == 0) || !can_wrap(dialect, spec->query, known, nknown)))
 	{
 		append_query(&sql, spec->query);
 		return sql.data;
 	}
 	appendStringInfoString(&sql, "SELECT ");
-	if (spec->limit > 0 && dialect->limit == CS_LIMIT_TOP)
-		appendStringInfo(&sql, "TOP (" INT64_FORMAT ") ", spec->limit);
+	if (limit > 0 && dialect->limit == CS_LIMIT_TOP)
+		appendStringInfo(&sql, "TOP (" INT64_FORMAT ") ", limit);
 	append_columns(&sql, dialect, spec->query ? NIL : wanted);
 	if (spec->query)
 	{
@@ -55,8 +67,8 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 	else
 		appendStringInfo(&sql, " FROM %s", cs_sql_object_name(dialect, spec->object));
 	appendStringInfoString(&sql, where.data);
-	if (spec->limit > 0 && dialect->limit == CS_LIMIT_BEHIND)
-		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, spec->limit);
+	if (limit > 0 && dialect->limit == CS_LIMIT_BEHIND)
+		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, limit);
 	return sql.data;
 }
 
@@ -82,6 +94,21 @@ cs_sql_object_name(const CsDialect *dialect, const char *object)
 		cs_sql_append_name(&sql, dialect, part);
 	} while (*rest++ == '.');
 	return sql.data;
+}
+
+char *
+cs_sql_object_text(const char *schema, const char *name)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (schema)
+	{
+		append_part(&text, schema);
+		appendStringInfoChar(&text, '.');
+	}
+	append_part(&text, name);
+	return text.data;
 }
 
 void
@@ -116,14 +143,34 @@ cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *c
 {
 	const CsDialect *dialect = ((const CsSqlSource *) type)->dialect;
 
-	if (spec->query && !dialect->wraps_queries)
+	if (spec->query && !can_wrap(dialect, spec->query, NULL, 0))
 		return false;
+	if (comparison == CS_EQUAL_ANY)
+		comparison = CS_EQUAL;
 	if (comparison == CS_IS_NULL || comparison == CS_IS_NOT_NULL)
 	{
 		*exactly = true;
 		return true;
 	}
 	return dialect->compares(column, comparison, type_of_value, exactly);
+}
+
+static void
+append_part(StringInfo text, const char *name)
+{
+	if (strpbrk(name, ".\"") == NULL)
+	{
+		appendStringInfoString(text, name);
+		return;
+	}
+	appendStringInfoChar(text, '"');
+	for (; *name; name++)
+	{
+		if (*name == '"')
+			appendStringInfoChar(text, '"');
+		appendStringInfoChar(text, *name);
+	}
+	appendStringInfoChar(text, '"');
 }
 
 /* As it is, less the semicolon that an editor may have left behind it. */
@@ -152,46 +199,121 @@ append_columns(StringInfo sql, const CsDialect *dialect, List *wanted)
 	}
 }
 
-static void
+/* Returns whether it leaves out all that the caller would: only then may a limit count the rest. */
+static bool
 append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
 			 const CsColumn *known, int nknown)
 {
-	const CsReadSince *since = spec->since;
+	bool exact = true;
 	ListCell *lc;
-	bool exactly;
 
 	foreach (lc, spec->conditions)
 	{
-		appendStringInfoString(sql, sql->len ? " AND " : " WHERE ");
-		append_condition(sql, dialect, lfirst(lc));
-	}
-	if (since && OidIsValid(since->type))
-	{
-		const CsColumn *column = known_column(known, nknown, since->column);
-		CsCondition bound = { since->column, CS_GREATER_EQUAL, since->type, since->value };
-		CsCondition is_null = { since->column, CS_IS_NULL, InvalidOid, (Datum) 0 };
+		const CsCondition *condition = lfirst(lc);
+		bool exactly = true;
 
-		if (column == NULL || getBaseType(column->typid) != since->type ||
-			!dialect->compares(column, CS_GREATER_EQUAL, since->type, &exactly))
-			return;
-		appendStringInfoString(sql, sql->len ? " AND (" : " WHERE (");
-		append_condition(sql, dialect, &bound);
-		appendStringInfoString(sql, " OR ");
-		append_condition(sql, dialect, &is_null);
-		appendStringInfoChar(sql, ')');
+		if (known && !can_say(dialect, condition, known, nknown, &exactly))
+		{
+			exact = false;
+			continue;
+		}
+		exact &= exactly;
+		appendStringInfoString(sql, sql->len ? " AND " : " WHERE ");
+		append_condition(sql, dialect, condition);
 	}
+	if (spec->since && OidIsValid(spec->since->type))
+		exact &= append_since(sql, dialect, spec->since, known, nknown);
+	return exact;
+}
+
+static bool
+append_since(StringInfo sql, const CsDialect *dialect, const CsReadSince *since,
+			 const CsColumn *known, int nknown)
+{
+	const CsColumn *column = known_column(known, nknown, since->column);
+	CsCondition bound = { since->column, CS_GREATER_EQUAL, since->type, since->value };
+	CsCondition is_null = { since->column, CS_IS_NULL, InvalidOid, (Datum) 0 };
+	bool exactly = true;
+
+	if (column == NULL || getBaseType(column->typid) != since->type ||
+		!dialect->compares(column, CS_GREATER_EQUAL, since->type, &exactly))
+		return false;
+	appendStringInfoString(sql, sql->len ? " AND (" : " WHERE (");
+	append_condition(sql, dialect, &bound);
+	appendStringInfoString(sql, " OR ");
+	append_condition(sql, dialect, &is_null);
+	appendStringInfoChar(sql, ')');
+	return exactly;
+}
+
+/* A query of which it is known that it may stand in FROM, and that its columns have names of their own there. */
+static bool
+can_wrap(const CsDialect *dialect, const char *query, const CsColumn *known, int nknown)
+{
+	static const char *const beginnings[] = { "SELECT", "WITH", "VALUES", "TABLE" };
+
+	if (!dialect->wraps_queries)
+		return false;
+	for (int i = 0; i < nknown; i++)
+		if (known[i].name[0] == '\0' || known_column(known, i, known[i].name))
+			return false;
+	query += strspn(query, " \t\r\n(");
+	for (int i = 0; i < (int) lengthof(beginnings); i++)
+	{
+		size_t len = strlen(beginnings[i]);
+
+		if (pg_strncasecmp(query, beginnings[i], len) == 0 && query[len] != '\0' &&
+			strchr(" \t\r\n(*'\"", query[len]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+can_say(const CsDialect *dialect, const CsCondition *condition, const CsColumn *known, int nknown,
+		bool *exactly)
+{
+	const CsColumn *column = known_column(known, nknown, condition->column);
+	CsComparison comparison = condition->comparison;
+
+	if (comparison == CS_IS_NULL || comparison == CS_IS_NOT_NULL)
+		return column != NULL;
+	if (comparison == CS_EQUAL_ANY)
+		comparison = CS_EQUAL;
+	return column && dialect->compares(column, comparison, condition->type, exactly);
 }
 
 static void
 append_condition(StringInfo sql, const CsDialect *dialect, const CsCondition *condition)
 {
-	static const char *const operators[] = { " = ", " <> ", " < ",		" <= ",
-											 " > ", " >= ", " IS NULL", " IS NOT NULL" };
+	static const char *const operators[] = { " = ",	 " <> ",  " < ",	  " <= ",		 " > ",
+											 " >= ", " IN (", " IS NULL", " IS NOT NULL" };
 
-	cs_sql_append_name(sql, dialect, condition->column);
+	if (dialect->append_column)
+		dialect->append_column(sql, condition);
+	else
+		cs_sql_append_name(sql, dialect, condition->column);
 	appendStringInfoString(sql, operators[condition->comparison]);
-	if (condition->comparison < CS_IS_NULL)
-		dialect->append_constant(sql, condition->type, condition->value);
+	if (condition->comparison < CS_EQUAL_ANY)
+		append_value(sql, dialect, condition, condition->value);
+	if (condition->comparison != CS_EQUAL_ANY)
+		return;
+	for (int i = 0; i < Max(1, condition->nvalues); i++)
+	{
+		if (i > 0)
+			appendStringInfoString(sql, ", ");
+		append_value(sql, dialect, condition, condition->nvalues > 0 ? condition->values[i] : 0);
+	}
+	appendStringInfoChar(sql, ')');
+}
+
+static void
+append_value(StringInfo sql, const CsDialect *dialect, const CsCondition *condition, Datum value)
+{
+	if (condition->placeholder)
+		appendStringInfoString(sql, condition->placeholder);
+	else
+		dialect->append_constant(sql, condition->type, value);
 }
 
 static const CsColumn *

@@ -29,13 +29,17 @@ typedef struct CsDialect
 
 	/* Appends such a constant. */
 	void (*append_constant)(StringInfo sql, Oid type, Datum value);
+
+	/* Appends the column of a condition, as something that compares with its constant; NULL: its name. */
+	void (*append_column)(StringInfo sql, const CsCondition *condition);
 } CsDialect;
 
 /*
  * The statement for spec: its query as it is, or a SELECT of its object.  wanted (char *, or NIL: all)
  * are the columns of an object to read; a query always brings all of its own.  known are the columns of
- * the source, NULL before it was asked: conditions and the bound of an incremental read go in only
- * where the dialect can say them of a column that is known.
+ * the source, NULL before it was asked: what is shown then is what it would be if all is as the caller
+ * believes.  Else conditions, the bound of an incremental read, and the limit go in only where the dialect can
+ * say them of columns that are known.
  */
 extern char *cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted,
 						   const CsColumn *known, int nknown);
@@ -43,6 +47,11 @@ extern char *cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, Lis
 /* "a.b", with parts in double quotes where they have dots or quotes in them, as names of the dialect;
  * 42602 if it is no name. */
 extern char *cs_sql_object_name(const CsDialect *dialect, const char *object);
+
+/* What option object has to say for a table of a schema (NULL: none): the names, in double quotes where
+ * they need them.  In CurrentMemoryContext. */
+extern char *cs_sql_object_text(const char *schema, const char *name);
+
 extern void cs_sql_append_name(StringInfo sql, const CsDialect *dialect, const char *name);
 
 /* The text in single quotes. */

@@ -98,7 +98,9 @@ PG_FUNCTION_INFO_V1(unit_http_step);
 PGDLLEXPORT Datum
 unit_http_step(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = { "resolve", "connect", "tls", "authenticate", "query" };
+	static const char *const names[] = {
+		"resolve", "ssh", "connect", "tls", "authenticate", "query"
+	};
 
 	PG_RETURN_TEXT_P(cstring_to_text(http ? names[cs_http_step(http)] : "-"));
 }
