@@ -86,6 +86,10 @@ extern int cs_http_exchange(CsHttp *http, const CsHttpRequest *request);
 extern int cs_http_status(CsHttp *http); /* of the last answer */
 extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
 
+/* The beginning of the body of an answer that nothing has been read of, redacted; valid until the next
+ * request.  What is thrown by cs_http_throw_status has it, too. */
+extern const char *cs_http_refusal(CsHttp *http);
+
 /*
  * Sends a GET without waiting for anything; the next cs_http_send of that URL takes its answer, with
  * all that it does with answers.  Until then nothing about it is known, and nothing of the present

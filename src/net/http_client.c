@@ -267,6 +267,7 @@ begin_exchange(CsHttp *http, const CsHttpRequest *request)
 	http->url = http->host = NULL;
 	http->sent = http->tunnel_failed = false;
 	http->answered = http->ended = false;
+	http->refusal = NULL;
 	http->authenticates = request->authenticates;
 	if (!is_ahead)
 		MemoryContextReset(http->exchange);

@@ -169,6 +169,7 @@ struct CsHttp
 	bool authenticates; /* see CsHttpRequest */
 	bool sent;			/* the present hop is on its way, or was */
 	bool allow_unproven_end;
+	const char *refusal;	/* see cs_http_refusal; in exchange; NULL: not read */
 	bool answered;			/* the head of an answer is there */
 	bool ended;				/* the end of its body was reported */
 	int64 bytes;			/* of all answers */

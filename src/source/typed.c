@@ -120,6 +120,8 @@ copy_record(const CsTypedReader *reader, CsRecord *copy)
 	}
 	if (copy->error_code)
 		copy->error_message = pstrdup(copy->error_message);
+	if (copy->raw)
+		copy->raw = pstrdup(copy->raw);
 	return bytes;
 }
 
@@ -159,6 +161,8 @@ record_json(CsReader *base, const CsRecord *record)
 {
 	StringInfoData json;
 
+	if (record->raw)
+		return record->raw;
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
 	for (int i = 0; i < base->ncolumns; i++)

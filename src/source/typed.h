@@ -19,7 +19,8 @@ typedef struct CsTypedReader
 	int16 *lengths; /* typlen per column */
 	bool *by_value;
 
-	/* Brings the next record into record, but for its number; false: a proven end. */
+	/* Brings the next record into record, but for its number; false: a proven end.  A record that is
+	 * an error as a whole has its JSON as raw. */
 	bool (*next)(struct CsTypedReader *reader);
 } CsTypedReader;
 

@@ -292,12 +292,8 @@ decode_records(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows, volatile i
 
 		row->decoded = 0;
 		row->error = NULL;
-		if (record->error_code && record->error_column == 0)
-		{
-			row->error = record_error(record);
-			continue;
-		}
-		decode_record(plan, record, row);
+		if (record->error_code == 0 || record->error_column > 0)
+			decode_record(plan, record, row);
 		if (record->error_code)
 			blame_column(plan, record, row);
 		else
@@ -372,13 +368,18 @@ check_key(const CsMappingSet *set, CsRow *row)
 		}
 }
 
-/* One value of the record is none; its key is known unless that is of it. */
+/* One value of the record, or all of it, is none; its key is known unless that is of it. */
 static void
 blame_column(const CsDecodePlan *plan, const CsRecord *record, CsRow *row)
 {
 	int bad = record->error_column - 1;
 
 	row->error = record_error(record);
+	if (bad < 0)
+	{
+		row->decoded = 0;
+		return;
+	}
 	row->error->column = plan->scope.columns[bad].name;
 	for (int i = plan->set->nkeys - 1; i >= 0; i--)
 		if (plan->columns[i].source == bad || list_member_int(plan->columns[i].used, bad))
