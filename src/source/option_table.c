@@ -30,6 +30,7 @@ static void check_pointer(const char *name, const char *value);
 static void check_word(const char *name, const char *value);
 static void check_authority(const char *name, const char *value);
 static void check_parallel(const char *name, const char *value);
+static void check_duration(const char *name, const char *value);
 static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
@@ -64,24 +65,31 @@ static const CsOption options[] = {
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
 	/* where a database is */
 	{ "database", CS_FOR_SQL, SERVER, false, NULL },
-	{ "host", CS_FOR_SQL, SERVER, false, check_host },
-	{ "port", CS_FOR_SQL, SERVER, false, check_port },
+	{ "host", CS_FOR_SQL | CS_FOR_ELASTICSEARCH, SERVER, false, check_host },
+	{ "port", CS_FOR_SQL | CS_FOR_ELASTICSEARCH, SERVER, false, check_port },
 	/* through which SSH host */
 	{ "ssh_config_file", CS_FOR_ALL, SERVER, true, cs_ssh_check_path },
 	{ "ssh_host", CS_FOR_ALL, SERVER, false, cs_ssh_check_host },
 	{ "ssh_known_hosts", CS_FOR_ALL, SERVER, false, cs_ssh_check_known_hosts },
 	{ "ssh_port", CS_FOR_ALL, SERVER, false, check_port },
 	/* where at a service, and how it is read */
+	{ "array_fields", CS_FOR_ELASTICSEARCH, READ, false, NULL },
+	{ "cloud_id", CS_FOR_ELASTICSEARCH, SERVER, false, NULL },
 	{ "dataset", CS_FOR_BIGQUERY, SERVER, false, NULL },
+	{ "field_multi_value_leniency", CS_FOR_ELASTICSEARCH, READ, false, check_boolean },
 	{ "header_row", CS_FOR_SHEETS, READ, false, check_count },
+	{ "index", CS_FOR_ELASTICSEARCH, READ, false, NULL },
+	{ "json_fields", CS_FOR_ELASTICSEARCH, READ, false, NULL },
 	{ "location", CS_FOR_BIGQUERY, SERVER, false, check_word },
 	{ "maximum_bytes_billed", CS_FOR_BIGQUERY, READ, false, check_size },
 	{ "metadata_host", CS_FOR_GOOGLE, SERVER, true, check_authority },
+	{ "page_timeout", CS_FOR_ELASTICSEARCH, READ, false, check_duration },
 	{ "parallel", CS_FOR_SERVICE & ~CS_FOR_BIGQUERY, READ, false, check_parallel },
 	{ "project", CS_FOR_BIGQUERY, SERVER, false, NULL },
 	{ "quota_project", CS_FOR_GOOGLE, SERVER, false, check_word },
 	{ "serial_dates", CS_FOR_SHEETS, READ, false, NULL },
 	{ "spreadsheet_id", CS_FOR_SHEETS, READ, false, NULL },
+	{ "tiebreaker", CS_FOR_ELASTICSEARCH, READ, false, check_word },
 	/* how libpq connects, under its own names */
 	{ "application_name", CS_FOR_LIBPQ, SERVER, false, NULL },
 	{ "channel_binding", CS_FOR_LIBPQ, SERVER, false, check_channel_binding },
@@ -130,7 +138,7 @@ static const CsOption options[] = {
 	{ "total_pages_path", CS_FOR_HTTP, READ, false, check_pointer },
 	{ "total_path", CS_FOR_HTTP, READ, false, check_pointer },
 	/* as whom */
-	{ "api_key", CS_FOR_HTTP, USER, false, NULL },
+	{ "api_key", CS_FOR_HTTP | CS_FOR_ELASTICSEARCH, USER, false, NULL },
 	{ "api_key_header", CS_FOR_HTTP, USER, false, check_word },
 	{ "api_key_parameter", CS_FOR_HTTP, USER, false, check_word },
 	{ "client_auth", CS_FOR_HTTP, USER, false, check_client_auth },
@@ -144,7 +152,7 @@ static const CsOption options[] = {
 	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
 	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
 	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
-	{ "token", CS_FOR_HTTP | CS_FOR_GOOGLE, USER, false, NULL },
+	{ "token", CS_FOR_HTTP | CS_FOR_GOOGLE | CS_FOR_ELASTICSEARCH, USER, false, NULL },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },
 };
@@ -294,6 +302,18 @@ check_parallel(const char *name, const char *value)
 
 	if (parallel < 1 || parallel > 16)
 		bad_value(name, "a number from 1 to 16");
+}
+
+/* As Elasticsearch writes them. */
+static void
+check_duration(const char *name, const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+
+	if (digits == 0 || digits > 9 || value[0] == '0' ||
+		(strcmp(value + digits, "s") != 0 && strcmp(value + digits, "m") != 0 &&
+		 strcmp(value + digits, "h") != 0))
+		bad_value(name, "a time such as '30s', '5m' or '1h'");
 }
 
 static void

@@ -37,6 +37,7 @@ typedef struct ServiceReader
 	MemoryContext part_context; /* of the decoder */
 	CsDecoder *decoder;			/* of the part that is being read, or NULL */
 	bool drained;				/* its body has ended */
+	bool part_fed;				/* an answer that was there before has been fed */
 	int64 part_rows;
 	int64 rows;			/* of all parts */
 	int64 bytes_before; /* read by clients that are done with their part, and by the session's */
@@ -166,11 +167,13 @@ set_up_projection(ServiceReader *reader)
 	const CsServiceSession *session = reader->session;
 	CsProjection *projection = &reader->projection;
 
-	projection->ncolumns = session->ncolumns;
-	projection->names = palloc(sizeof(char *) * Max(1, session->ncolumns));
-	projection->seen = palloc0(sizeof(bool) * Max(1, session->ncolumns));
-	for (int i = 0; i < session->ncolumns; i++)
-		projection->names[i] = session->columns[i].name;
+	bool spread = session->service->spread != NULL && session->members != NULL;
+
+	projection->ncolumns = spread ? session->nmembers : session->ncolumns;
+	projection->names = palloc(sizeof(char *) * Max(1, projection->ncolumns));
+	projection->seen = palloc0(sizeof(bool) * Max(1, projection->ncolumns));
+	for (int i = 0; i < projection->ncolumns; i++)
+		projection->names[i] = spread ? session->members[i] : session->columns[i].name;
 }
 
 /* False: there are no more. */
@@ -183,7 +186,8 @@ begin_part(ServiceReader *reader)
 	if (reader->count == 0)
 		return false;
 	slot = &reader->slots[reader->first];
-	await_answer(reader, slot);
+	if (slot->part.answer == NULL)
+		await_answer(reader, slot);
 	start_decoder(reader, &slot->part);
 	return true;
 }
@@ -225,7 +229,7 @@ ask(ServiceReader *reader, ServiceSlot *slot, bool ahead)
 	slot->part.expected = -1;
 	found = session->service->next_part(session, &slot->part);
 	slot->ahead = false;
-	if (found && !slot->part.foreign)
+	if (found && !slot->part.foreign && slot->part.answer == NULL)
 		(void) session->service->authorize(session, &slot->part.request, false);
 	if (found && ahead && strcmp(slot->part.request.method, "GET") == 0 &&
 		cs_http_may_send_ahead(slot->http))
@@ -257,7 +261,7 @@ start_decoder(ServiceReader *reader, const CsServicePart *part)
 	options.ragged = part->ragged;
 	options.may_lack_records = part->may_lack_records;
 	reader->decoder = cs_decoder_create(&options, &reader->projection);
-	reader->drained = false;
+	reader->drained = reader->part_fed = false;
 	reader->part_rows = 0;
 	MemoryContextSwitchTo(old);
 }
@@ -267,13 +271,19 @@ static void
 read_some(ServiceReader *reader)
 {
 	CsHttp *http = reader->slots[reader->first].http;
+	CsServicePart *part = &reader->slots[reader->first].part;
 	MemoryContext old = MemoryContextSwitchTo(reader->part_context);
 	const char *data;
 	size_t len;
 
 	for (int i = 1; i < reader->count; i++)
 		cs_http_work(reader->slots[(reader->first + i) % reader->nslots].http);
-	if (cs_http_read(http, &data, &len))
+	if (!reader->part_fed && part->answer)
+	{
+		cs_decoder_feed(reader->decoder, part->answer, strlen(part->answer));
+		reader->part_fed = true;
+	}
+	else if (part->answer == NULL && cs_http_read(http, &data, &len))
 		cs_decoder_feed(reader->decoder, data, len);
 	else
 	{
@@ -326,7 +336,8 @@ check_total(ServiceReader *reader)
 							   session->total, reader->rows),
 						errhint("Nothing was changed. Run it again; if it happens again, the "
 								"source is at fault.")));
-	cs_service_set_farewell(reader->session, NULL);
+	if (!session->always_farewell)
+		cs_service_set_farewell(reader->session, NULL);
 }
 
 /* A row of the service as a record. */
@@ -338,6 +349,8 @@ take_row(ServiceReader *reader, CsRecord *raw)
 	CsRecord *record = &reader->base.record;
 
 	reader->part_rows++;
+	if (session->members && session->service->spread && !raw->error_code)
+		raw->fields = session->service->spread(session, raw);
 	record->error_code = raw->error_code;
 	record->error_message = raw->error_message;
 	record->error_column = 0;

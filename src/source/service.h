@@ -29,7 +29,8 @@ typedef struct CsServicePart
 	CsRowShape shape;
 	bool ragged;
 	bool may_lack_records;
-	int64 expected; /* rows in it; -1: not announced */
+	int64 expected;		/* rows in it; -1: not announced */
+	const char *answer; /* it has been answered already: the body, instead of request; or NULL */
 } CsServicePart;
 
 typedef struct CsService
@@ -64,6 +65,10 @@ typedef struct CsService
 	/* A part was read to its end: its document without the rows, and how many there were.  May be NULL. */
 	void (*end_part)(CsServiceSession *session, const char *envelope, int64 rows);
 
+	/* Rows of objects whose members are not the columns: makes the fields of the columns of those of the
+	 * session's members; may set raw's error.  NULL: the members are the columns. */
+	CsField *(*spread)(CsServiceSession *session, CsRecord *raw);
+
 	/* As CsSourceType.list, with a session. */
 	List *(*list)(CsServiceSession *session, const char *schema, List *only);
 
@@ -84,7 +89,10 @@ struct CsServiceSession
 	int ncolumns;
 	CsColumn *columns;
 	CsCell *cells;
+	int nmembers; /* with spread: of each row, and their names */
+	char **members;
 	CsHttpRequest *farewell; /* see cs_service_set_farewell */
+	bool always_farewell;	 /* it is sent when all has been read, too */
 	int64 total;			 /* rows that the service has announced; -1: it has not */
 };
 
@@ -108,6 +116,12 @@ extern List *cs_service_list(const CsSourceType *type, const CsReadSpec *spec, c
  */
 extern json_t *cs_service_call(CsServiceSession *session, CsHttpRequest *request, int allowed,
 							   int *status);
+
+/* The answer as text, nothing allowed. */
+extern char *cs_service_call_text(CsServiceSession *session, CsHttpRequest *request);
+
+/* The document that text is, without the rows at records: NULL if it is no JSON. */
+extern json_t *cs_json_parse_without(const char *text, const char *records);
 
 /* The same without the rows that stand in the array at records (JSON Pointer): they are passed over, in
  * bounded memory. */

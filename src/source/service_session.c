@@ -34,6 +34,8 @@ typedef struct Document
 static json_t *read_document(CsServiceSession *session, const char *records);
 static char *read_all(CsHttp *http, size_t *len);
 static const char *read_envelope(CsHttp *http, const char *records);
+static CsDecoder *envelope_decoder(const char *records);
+static void pass_rows(CsDecoder *decoder);
 static void free_document(void *arg);
 
 CsServiceSession *
@@ -148,6 +150,16 @@ cs_service_call_without(CsServiceSession *session, CsHttpRequest *request, const
 	return read_document(session, records);
 }
 
+char *
+cs_service_call_text(CsServiceSession *session, CsHttpRequest *request)
+{
+	size_t len;
+
+	(void) session->service->authorize(session, request, false);
+	(void) cs_service_exchange(session, session->http, request, false, 0);
+	return read_all(session->http, &len);
+}
+
 CsHttpRequest *
 cs_service_request(CsServiceSession *session, const char *method, const char *path,
 				   const char *body)
@@ -206,6 +218,20 @@ cs_json_parse(const char *text, size_t len)
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &document->free);
 	document->root = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
 	return document->root;
+}
+
+json_t *
+cs_json_parse_without(const char *text, const char *records)
+{
+	CsDecoder *decoder = envelope_decoder(records);
+	const char *envelope;
+
+	cs_decoder_feed(decoder, text, strlen(text));
+	pass_rows(decoder);
+	cs_decoder_finish(decoder);
+	pass_rows(decoder);
+	envelope = cs_decoder_envelope(decoder);
+	return cs_json_parse(envelope, strlen(envelope));
 }
 
 char *
@@ -288,31 +314,43 @@ read_all(CsHttp *http, size_t *len)
 static const char *
 read_envelope(CsHttp *http, const char *records)
 {
+	CsDecoder *decoder = envelope_decoder(records);
+	const char *data;
+	size_t len;
+
+	while (cs_http_read(http, &data, &len))
+	{
+		cs_decoder_feed(decoder, data, len);
+		pass_rows(decoder);
+	}
+	cs_decoder_finish(decoder);
+	pass_rows(decoder);
+	return cs_decoder_envelope(decoder);
+}
+
+static CsDecoder *
+envelope_decoder(const char *records)
+{
 	CsDecoderOptions options = { .format = CS_FORMAT_JSON,
 								 .records = records,
 								 .may_lack_records = true };
-	CsProjection none = { 0 };
-	CsDecoder *decoder = cs_decoder_create(&options, &none);
+	CsProjection *none = palloc0(sizeof(CsProjection));
+
+	return cs_decoder_create(&options, none);
+}
+
+static void
+pass_rows(CsDecoder *decoder)
+{
 	MemoryContext row =
 		AllocSetContextCreate(CurrentMemoryContext, "censync passed row", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row);
-	const char *data;
-	size_t len;
 	CsRecord record;
-	bool more = true;
 
-	while (more)
-	{
-		more = cs_http_read(http, &data, &len);
-		if (more)
-			cs_decoder_feed(decoder, data, len);
-		else
-			cs_decoder_finish(decoder);
-		while (cs_decoder_next(decoder, &record))
-			MemoryContextReset(row);
-	}
+	while (cs_decoder_next(decoder, &record))
+		MemoryContextReset(row);
 	MemoryContextSwitchTo(old);
-	return cs_decoder_envelope(decoder);
+	MemoryContextDelete(row);
 }
 
 /* jansson's memory is malloc's. */
