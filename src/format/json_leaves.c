@@ -99,6 +99,8 @@ cs_json_member_next(const char **json, const char **name, int *name_len, const c
 	p = skip_string(p);
 	*name_len = (int) (p - 1 - *name);
 	p = skip_spaces(p);
+	if (*p != ':')
+		return false;
 	*value = skip_spaces(p + 1);
 	*json = skip_value(*value);
 	*value_len = (int) (*json - *value);

@@ -27,7 +27,7 @@ extern CsJsonLeaves *cs_json_leaves_create(int n, char *const *names, const CsLe
  * CurrentMemoryContext.  False: a text in it has what is no character here. */
 extern bool cs_json_leaves_read(CsJsonLeaves *leaves, const char *json, CsField *fields);
 
-/* The members of an object that is known to be valid JSON, one after the other: *json, at first its beginning, is
+/* The members of an object, one after the other (of one that is no valid JSON, what looks like them): *json, at first its beginning, is
  * moved on; name (escapes are not resolved) and value are where they stand.  False: there are no more. */
 extern bool cs_json_member_next(const char **json, const char **name, int *name_len,
 								const char **value, int *value_len);

@@ -39,7 +39,7 @@ typedef struct ElasticSession
 	const char *source;	  /* the fields that are asked for, JSON */
 	CsJsonLeaves *leaves; /* of those columns that are needed */
 	int nleaves;
-	int *leaf_columns;		  /* per leaf: the column */
+	int *column_leaves;		  /* per column: its leaf, or -1 */
 	char **paths;			  /* per column: its field in documents; NULL: it is _id or _index */
 	CsLeafKind *kinds;		  /* per column */
 	StringInfoData last_sort; /* of the last hit of the page; empty: no hit was there */

@@ -26,12 +26,15 @@ static char *const hit_members[] = { "_id", "_index", "_source", "sort" };
 static bool is_in(const char *const *names, const char *name, int len);
 static void check_json(const char *body);
 static void refuse_member(const char *name, int len) pg_attribute_noreturn();
+static int find_path(char *const *names, int n, const char *path);
 static void open_point_in_time(ElasticSession *session);
 static void set_point_in_time(ElasticSession *session, const char *id);
 static char *page_body(ElasticSession *session);
 static const char *tie_breaker(const ElasticSession *session);
 static void check_hits(ElasticSession *session, const json_t *document, int64 rows);
 static void set_total(ElasticSession *session, const json_t *hits);
+static void find_sort(ElasticSession *session, const char *json);
+static CsField *read_leaves(ElasticSession *session, CsRecord *raw);
 
 /* Of a search body, those members that are sent on. */
 char *
@@ -120,7 +123,7 @@ refuse_member(const char *name, int len)
 					errhint("For groups and sums, let the query be SQL.")));
 }
 
-/* The leaves of documents that are looked at. */
+/* The leaves of documents that are looked at; a column and its aliases have the same. */
 void
 cs_elastic_search_narrow(ElasticSession *session, const bool *needed)
 {
@@ -128,28 +131,38 @@ cs_elastic_search_narrow(ElasticSession *session, const bool *needed)
 	char **names = palloc(sizeof(char *) * Max(1, base->ncolumns));
 	CsLeafKind *kinds = palloc(sizeof(CsLeafKind) * Max(1, base->ncolumns));
 	StringInfoData source;
-	int all = 0;
+	bool all = true;
 
 	initStringInfo(&source);
-	session->leaf_columns = palloc(sizeof(int) * Max(1, base->ncolumns));
+	session->column_leaves = palloc(sizeof(int) * Max(1, base->ncolumns));
 	session->nleaves = 0;
 	for (int i = 0; i < base->ncolumns; i++)
 	{
-		all += session->paths[i] != NULL;
-		if (session->paths[i] == NULL || !needed[i])
+		int leaf = needed[i] ? find_path(names, session->nleaves, session->paths[i]) : -1;
+
+		all = all && (needed[i] || session->paths[i] == NULL);
+		session->column_leaves[i] = leaf;
+		if (session->paths[i] == NULL || !needed[i] || leaf >= 0)
 			continue;
-		session->leaf_columns[session->nleaves] = i;
+		session->column_leaves[i] = session->nleaves;
 		kinds[session->nleaves] = session->kinds[i];
 		names[session->nleaves++] = session->paths[i];
 		appendStringInfo(&source, "%s%s", source.len ? "," : "[", cs_json_quote(session->paths[i]));
 	}
 	appendStringInfoChar(&source, ']');
-	session->source = session->nleaves == 0		? "false"
-					  : session->nleaves == all ? "true"
-												: source.data;
+	session->source = session->nleaves == 0 ? "false" : all ? "true" : source.data;
 	session->leaves = cs_json_leaves_create(session->nleaves, names, kinds);
 	base->nmembers = HIT_MEMBERS;
 	base->members = (char **) hit_members;
+}
+
+static int
+find_path(char *const *names, int n, const char *path)
+{
+	for (int i = 0; path && i < n; i++)
+		if (strcmp(names[i], path) == 0)
+			return i;
+	return -1;
 }
 
 bool
@@ -313,19 +326,53 @@ CsField *
 cs_elastic_search_spread(CsServiceSession *base, CsRecord *raw)
 {
 	ElasticSession *session = (ElasticSession *) base;
-	CsField *fields = palloc0(sizeof(CsField) * Max(1, base->ncolumns));
-	CsField *leaves = palloc0(sizeof(CsField) * Max(1, session->nleaves));
-	const CsField *source = &raw->fields[HIT_SOURCE];
+	CsField *fields;
+	CsField *leaves;
 
 	resetStringInfo(&session->last_sort);
+	if (raw->error_code)
+	{
+		if (raw->raw)
+			find_sort(session, raw->raw);
+		return raw->fields;
+	}
 	if (raw->fields[HIT_SORT].kind == CS_VALUE_ARRAY)
 		appendBinaryStringInfo(&session->last_sort, raw->fields[HIT_SORT].text,
 							   raw->fields[HIT_SORT].len);
+	fields = palloc0(sizeof(CsField) * Max(1, base->ncolumns));
+	leaves = read_leaves(session, raw);
 	for (int i = 0; i < base->ncolumns; i++)
+	{
 		if (session->paths[i] == NULL)
 			fields[i] = raw->fields[strcmp(base->columns[i].name, "_id") == 0 ? HIT_ID : HIT_INDEX];
+		else if (session->column_leaves[i] >= 0)
+			fields[i] = leaves[session->column_leaves[i]];
+	}
+	return fields;
+}
+
+/* Of a hit that can't be read: the next page begins after it all the same. */
+static void
+find_sort(ElasticSession *session, const char *json)
+{
+	const char *name;
+	const char *value;
+	int name_len;
+	int len;
+
+	while (cs_json_member_next(&json, &name, &name_len, &value, &len))
+		if (name_len == 4 && strncmp(name, "sort", 4) == 0 && *value == '[')
+			appendBinaryStringInfo(&session->last_sort, value, len);
+}
+
+static CsField *
+read_leaves(ElasticSession *session, CsRecord *raw)
+{
+	CsField *leaves = palloc0(sizeof(CsField) * Max(1, session->nleaves));
+	const CsField *source = &raw->fields[HIT_SOURCE];
+
 	if (session->nleaves == 0)
-		return fields;
+		return leaves;
 	if (source->kind != CS_VALUE_OBJECT)
 	{
 		raw->error_code = ERRCODE_FDW_INCONSISTENT_DESCRIPTOR_INFORMATION;
@@ -336,7 +383,5 @@ cs_elastic_search_spread(CsServiceSession *base, CsRecord *raw)
 		raw->error_code = ERRCODE_UNTRANSLATABLE_CHARACTER;
 		raw->error_message = "a text of the document has a character that can't be stored";
 	}
-	for (int i = 0; i < session->nleaves; i++)
-		fields[session->leaf_columns[i]] = leaves[i];
-	return fields;
+	return leaves;
 }

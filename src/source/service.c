@@ -349,7 +349,7 @@ take_row(ServiceReader *reader, CsRecord *raw)
 	CsRecord *record = &reader->base.record;
 
 	reader->part_rows++;
-	if (session->members && session->service->spread && !raw->error_code)
+	if (session->members && session->service->spread)
 		raw->fields = session->service->spread(session, raw);
 	record->error_code = raw->error_code;
 	record->error_message = raw->error_message;

@@ -66,7 +66,7 @@ typedef struct CsService
 	void (*end_part)(CsServiceSession *session, const char *envelope, int64 rows);
 
 	/* Rows of objects whose members are not the columns: makes the fields of the columns of those of the
-	 * session's members; may set raw's error.  NULL: the members are the columns. */
+	 * session's members; may set raw's error, and is called for records that have one, too.  NULL: the members are the columns. */
 	CsField *(*spread)(CsServiceSession *session, CsRecord *raw);
 
 	/* As CsSourceType.list, with a session. */
