@@ -50,19 +50,21 @@ typedef struct ElasticSession
 /* Finds out what answers, once. */
 extern void cs_elastic_detect(ElasticSession *session);
 
-/* Throws what the document of an error says. */
-extern void cs_elastic_throw(ElasticSession *session, int status, const json_t *document)
-	pg_attribute_noreturn();
-
-/* Throws if a document that came with a good status is an error, or says that something is missing in it. */
-extern void cs_elastic_check_answer(ElasticSession *session, const json_t *document);
-
 /* Option whose value is a list of names by comma: is name one of them? */
 extern bool cs_elastic_is_listed(const ElasticSession *session, const char *option,
 								 const char *name);
 
 /* The text of an index or pattern in a path. */
 extern char *cs_elastic_path(const char *index);
+
+/* elasticsearch_error.c */
+
+/* Throws what the document of an error says. */
+extern void cs_elastic_throw(ElasticSession *session, int status, const json_t *document)
+	pg_attribute_noreturn();
+
+/* Throws if a document that came with a good status is an error, or says that something is missing in it. */
+extern void cs_elastic_check_answer(ElasticSession *session, const json_t *document);
 
 /* elasticsearch_sql.c */
 extern void cs_elastic_sql_describe(ElasticSession *session);

@@ -265,10 +265,14 @@ static const char *
 tie_breaker(const ElasticSession *session)
 {
 	const char *field = cs_option_get(session->base.options, "tiebreaker");
+	bool has_it;
 
 	if (field)
 		return psprintf("{%s:\"asc\"}", cs_json_quote(field));
-	if (!session->opensearch || session->major > 3 || (session->major == 3 && session->minor >= 3))
+	has_it = session->opensearch
+				 ? session->major > 3 || (session->major == 3 && session->minor >= 3)
+				 : session->major != 7 || session->minor >= 12;
+	if (has_it)
 		return "{\"_shard_doc\":\"asc\"}";
 	return "{\"_index\":\"asc\"},{\"_id\":\"asc\"}";
 }

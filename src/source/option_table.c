@@ -74,6 +74,7 @@ static const CsOption options[] = {
 	{ "ssh_port", CS_FOR_ALL, SERVER, false, check_port },
 	/* where at a service, and how it is read */
 	{ "array_fields", CS_FOR_ELASTICSEARCH, READ, false, NULL },
+	{ "async", CS_FOR_ROCKSET, READ, false, check_boolean },
 	{ "cloud_id", CS_FOR_ELASTICSEARCH, SERVER, false, NULL },
 	{ "dataset", CS_FOR_BIGQUERY, SERVER, false, NULL },
 	{ "field_multi_value_leniency", CS_FOR_ELASTICSEARCH, READ, false, check_boolean },
@@ -87,9 +88,12 @@ static const CsOption options[] = {
 	{ "parallel", CS_FOR_SERVICE & ~CS_FOR_BIGQUERY, READ, false, check_parallel },
 	{ "project", CS_FOR_BIGQUERY, SERVER, false, NULL },
 	{ "quota_project", CS_FOR_GOOGLE, SERVER, false, check_word },
+	{ "region", CS_FOR_ROCKSET, SERVER, false, check_word },
 	{ "serial_dates", CS_FOR_SHEETS, READ, false, NULL },
 	{ "spreadsheet_id", CS_FOR_SHEETS, READ, false, NULL },
 	{ "tiebreaker", CS_FOR_ELASTICSEARCH, READ, false, check_word },
+	{ "virtual_instance", CS_FOR_ROCKSET, SERVER, false, check_word },
+	{ "workspace", CS_FOR_ROCKSET, READ, false, NULL },
 	/* how libpq connects, under its own names */
 	{ "application_name", CS_FOR_LIBPQ, SERVER, false, NULL },
 	{ "channel_binding", CS_FOR_LIBPQ, SERVER, false, check_channel_binding },
@@ -138,7 +142,7 @@ static const CsOption options[] = {
 	{ "total_pages_path", CS_FOR_HTTP, READ, false, check_pointer },
 	{ "total_path", CS_FOR_HTTP, READ, false, check_pointer },
 	/* as whom */
-	{ "api_key", CS_FOR_HTTP | CS_FOR_ELASTICSEARCH, USER, false, NULL },
+	{ "api_key", CS_FOR_HTTP | CS_FOR_ELASTICSEARCH | CS_FOR_ROCKSET, USER, false, NULL },
 	{ "api_key_header", CS_FOR_HTTP, USER, false, check_word },
 	{ "api_key_parameter", CS_FOR_HTTP, USER, false, check_word },
 	{ "client_auth", CS_FOR_HTTP, USER, false, check_client_auth },

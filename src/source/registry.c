@@ -21,6 +21,7 @@ static const CsSourceType *const source_types[] = {
 	&cs_source_postgres.base,
 	&cs_source_redshift.base,
 	&cs_source_elasticsearch.base,
+	&cs_source_rockset.base,
 };
 
 const CsSourceType *

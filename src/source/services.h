@@ -8,5 +8,6 @@
 #include "source/service.h"
 
 extern const CsService cs_source_elasticsearch; /* elasticsearch.c */
+extern const CsService cs_source_rockset;		/* rockset.c */
 
 #endif /* CS_SERVICES_H */
