@@ -187,6 +187,17 @@ cs_transfer_drop(CsTransfer *transfer)
 	transfer->headers = transfer->connect_to = NULL;
 }
 
+void
+cs_transfer_guard(CsTransfer *transfer)
+{
+	CURL *easy = transfer->easy;
+
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer));
+}
+
 const CsHttpHead *
 cs_transfer_head(const CsTransfer *transfer)
 {
@@ -258,10 +269,7 @@ set_callbacks(CsTransfer *transfer)
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer));
+	cs_transfer_guard(transfer);
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer));
 	if (!transfer->tls)

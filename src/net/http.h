@@ -52,6 +52,7 @@ typedef struct CsHttpRequest
 	List *credentials;		  /* CsHttpHeader *; likewise, and never logged */
 	const char *secret_query; /* "name=value", already percent-encoded, added to the query string
 								 * of requests to the first origin (API keys); or NULL */
+	const char *repeat_query; /* "name=value", added to the query string when it is sent again; or NULL */
 	const char *body;		  /* or NULL */
 	size_t body_len;
 	bool repeatable;	/* may be sent again after a failure */
@@ -103,6 +104,11 @@ extern const char *cs_http_refusal(CsHttp *http);
 extern bool cs_http_may_send_ahead(CsHttp *http);
 extern bool cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request);
 extern void cs_http_forget_ahead(CsHttp *http);
+
+/* What is sent when the client's context goes away, on errors and at the end of the backend, too: tried once, on a
+ * connection of its own, for at most 2.5 seconds, whatever comes of it; only where the client may
+ * connect to.  Copied; the one before is forgotten.  NULL: nothing any more. */
+extern void cs_http_set_farewell(CsHttp *http, const CsHttpRequest *request);
 
 /* Lets arrive what can without waiting, a few MB at most.  Throws nothing; what
  * cs_http_read gave stays valid. */

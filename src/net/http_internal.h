@@ -138,6 +138,14 @@ extern const CsFailure *cs_transfer_failure(const CsTransfer *transfer);
 /* How far it got. */
 extern CsHttpStep cs_transfer_step(const CsTransfer *transfer);
 
+typedef struct CsFarewell CsFarewell;
+
+/* Prepares a request that is sent when CurrentMemoryContext goes away, unless it was taken back.  What request
+ * and options point to must live as long as that context; headers are copied. */
+extern CsFarewell *cs_farewell_create(const CsHttpOptions *options,
+									  const CsTransferRequest *request);
+extern void cs_farewell_take_back(CsFarewell *farewell);
+
 typedef enum CsBodyStatus
 {
 	CS_BODY_DATA,
@@ -172,6 +180,8 @@ struct CsHttp
 	const char *refusal;	/* see cs_http_refusal; in exchange; NULL: not read */
 	bool answered;			/* the head of an answer is there */
 	bool ended;				/* the end of its body was reported */
+	CsFarewell *farewell;	/* or NULL */
+	MemoryContext farewell_context; /* of it and its request; NULL if there is none */
 	int64 bytes;			/* of all answers */
 	int64 response_bytes;	/* of this one */
 	TimestampTz next_start; /* no request before this */

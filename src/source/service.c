@@ -373,7 +373,8 @@ take_row(ServiceReader *reader, CsRecord *raw)
 		session->cells[at].is_null = false;
 		record->values[i] = session->cells[at].read(&session->cells[at], &raw->fields[at], &why);
 		record->nulls[i] = session->cells[at].is_null;
-		if (unlikely(why))
+		record->nulls[i] |= why != NULL;
+		if (unlikely(why) && record->error_code == 0)
 			cs_record_blame(record, i, ERRCODE_DATATYPE_MISMATCH, why);
 	}
 	return true;

@@ -117,7 +117,11 @@ cs_service_exchange(CsServiceSession *session, CsHttp *http, CsHttpRequest *requ
 	int status = cs_http_exchange(http, request);
 
 	if (status == 401 && !foreign && session->service->authorize(session, request, true))
+	{
+		if (session->farewell)
+			cs_service_set_farewell(session, session->farewell);
 		status = cs_http_exchange(http, request);
+	}
 	for (int attempt = 1; status >= 300 && status != allowed && !foreign; attempt++)
 	{
 		int64 delay = passing_refusal(session, http, request, status, attempt);
@@ -199,6 +203,9 @@ cs_service_request(CsServiceSession *session, const char *method, const char *pa
 void
 cs_service_set_farewell(CsServiceSession *session, CsHttpRequest *request)
 {
+	if (request)
+		(void) session->service->authorize(session, request, false);
+	cs_http_set_farewell(session->http, request);
 	session->farewell = request;
 }
 
