@@ -477,5 +477,7 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 						errmsg("BigQuery named the same page twice"), errhint("Run it again.")));
 	if (token && session->rows > base->total)
 		token = NULL; /* the reader says that there are too many */
+	if (session->page_token)
+		pfree(session->page_token);
 	session->page_token = token ? MemoryContextStrdup(base->context, token) : NULL;
 }

@@ -86,6 +86,7 @@ struct CsServiceSession
 	CsHttp *http;		   /* for everything but parts; NULL in create */
 	const char *base_url;
 	List *hosts;   /* char *: others that requests go to, through a tunnel if there is one */
+	List *clients; /* CsHttp *: all that it has, in its context */
 	List *secrets; /* char *: never to be shown; grows by cs_service_add_secret */
 	int ncolumns;
 	CsColumn *columns;
