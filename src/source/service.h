@@ -66,6 +66,10 @@ typedef struct CsService
 	bool (*next_part)(CsServiceSession *session, CsServicePart *part);
 	bool sequential; /* a part must be read before the next is known */
 
+	/* Sequential services, or NULL: the URL that the next part has if the document of this one, of
+	 * which the beginning (JSON) is known, is what it seems to be; or NULL.  It is asked for ahead then. */
+	char *(*guess_next)(CsServiceSession *session, const char *beginning);
+
 	/* A part was read to its end: its document without the rows, and how many there were.  May be NULL. */
 	void (*end_part)(CsServiceSession *session, const char *envelope, int64 rows);
 
