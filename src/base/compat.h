@@ -111,6 +111,12 @@
 #define cs_base64_decode(text, len, dst, dstlen) pg_b64_decode(text, len, dst, dstlen)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define cs_range_make(type, lower, upper, empty) make_range(type, lower, upper, empty, NULL)
+#else
+#define cs_range_make(type, lower, upper, empty) make_range(type, lower, upper, empty)
+#endif
+
 /* Since 18 a NOT NULL can be there before all rows are known to obey it. */
 #if PG_VERSION_NUM >= 180000
 #define cs_not_null_is_valid(desc, attnum)                                                         \
@@ -155,6 +161,34 @@
 #else
 #define cs_insert_index_tuples(target, slot, estate)                                               \
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
+#endif
+
+/* Wait events: since 17 with names of their own. */
+#define CS_WAIT_SCHEDULE "CensyncSchedule"
+#define CS_WAIT_SOURCE "CensyncSource"
+#define CS_WAIT_RETRY "CensyncRetry"
+#define CS_WAIT_SLOT "CensyncWorkerSlot"
+#define CS_WAIT_RUN "CensyncRun"
+#include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 170000
+#define cs_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define cs_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* Since 17 a worker may connect as a role that may not log in. */
+#if PG_VERSION_NUM >= 170000
+#define CS_WORKER_ANY_ROLE BGWORKER_BYPASS_ROLELOGINCHECK
+#define cs_worker_may_be(canlogin) true
+#else
+#define CS_WORKER_ANY_ROLE 0
+#define cs_worker_may_be(canlogin) (canlogin)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define cs_database_aclcheck(oid, role, mode) object_aclcheck(DatabaseRelationId, oid, role, mode)
+#else
+#define cs_database_aclcheck(oid, role, mode) pg_database_aclcheck(oid, role, mode)
 #endif
 
 #endif /* CS_COMPAT_H */

@@ -52,10 +52,12 @@ typedef struct CsHttpRequest
 	List *credentials;		  /* CsHttpHeader *; likewise, and never logged */
 	const char *secret_query; /* "name=value", already percent-encoded, added to the query string
 								 * of requests to the first origin (API keys); or NULL */
-	const char *repeat_query; /* "name=value", added to the query string when it is sent again; or NULL */
-	const char *body;		  /* or NULL */
+	const char
+		*repeat_query; /* "name=value", added to the query string when it is sent again; or NULL */
+	const char *body;  /* or NULL */
 	size_t body_len;
 	bool repeatable;	/* may be sent again after a failure */
+	bool no_redirects;	/* a redirect is an answer like others: for cs_http_exchange */
 	bool authenticates; /* it fetches a credential: once connected, its failures are those of
 								 * CS_HTTP_AUTHENTICATE */
 } CsHttpRequest;

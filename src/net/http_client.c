@@ -104,8 +104,8 @@ cs_http_exchange(CsHttp *http, const CsHttpRequest *request)
 		cs_transfer_drop(http->transfer);
 		cs_retry_sleep(delay);
 		if (mine.repeat_query && attempt == 1)
-			mine.url = psprintf("%s%c%s", mine.url, strchr(mine.url, '?') ? '&' : '?',
-								mine.repeat_query);
+			mine.url =
+				psprintf("%s%c%s", mine.url, strchr(mine.url, '?') ? '&' : '?', mine.repeat_query);
 	}
 }
 
@@ -170,7 +170,8 @@ cs_http_set_farewell(CsHttp *http, const CsHttpRequest *request)
 		return;
 	check_headers(request->headers);
 	check_headers(request->credentials);
-	http->farewell_context = AllocSetContextCreate(http->context, "censync HTTP farewell", ALLOCSET_SMALL_SIZES);
+	http->farewell_context =
+		AllocSetContextCreate(http->context, "censync HTTP farewell", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(http->farewell_context);
 	first_hop(request, &hop);
 	check_hop(http, &hop);
@@ -380,7 +381,7 @@ follow(CsHttp *http, const CsHttpRequest *request)
 	{
 		send_hop(http, request, &hop);
 		answered = cs_transfer_await_head(http->transfer);
-		if (!answered || !is_redirect(cs_http_status(http)))
+		if (!answered || request->no_redirects || !is_redirect(cs_http_status(http)))
 			break;
 		if (redirects == MAX_REDIRECTS)
 			throw_redirect(http, psprintf("It is the %dth in a row.", MAX_REDIRECTS + 1));

@@ -12,6 +12,9 @@
 /* Requests that are on their way at a time, at most. */
 #define MAX_PARALLEL 16
 
+/* Rows between looks at what has arrived meanwhile. */
+#define ROWS_BETWEEN_LOOKS 64
+
 /* A part that is asked for, and the client that asks. */
 typedef struct ServiceSlot
 {
@@ -38,6 +41,7 @@ typedef struct ServiceReader
 	CsDecoder *decoder;			/* of the part that is being read, or NULL */
 	bool drained;				/* its body has ended */
 	bool part_fed;				/* an answer that was there before has been fed */
+	bool guessed; /* what the next part is; it was asked for if there was something to guess */
 	int64 part_rows;
 	int64 rows;			/* of all parts */
 	int64 bytes_before; /* read by clients that are done with their part, and by the session's */
@@ -48,16 +52,19 @@ typedef struct ServiceReader
 static ServiceReader *create_reader(const CsSourceType *type, const CsReadSpec *spec);
 static bool next_record(CsTypedReader *typed);
 static void start(ServiceReader *reader);
+static int position_of(const ServiceReader *reader, int i);
 static void set_up_projection(ServiceReader *reader);
 static bool begin_part(ServiceReader *reader);
 static void ask_for_parts(ServiceReader *reader);
 static bool ask(ServiceReader *reader, ServiceSlot *slot, bool ahead);
 static void await_answer(ServiceReader *reader, ServiceSlot *slot);
 static void start_decoder(ServiceReader *reader, const CsServicePart *part);
+static void look_ahead(ServiceReader *reader);
 static void read_some(ServiceReader *reader);
 static void end_part(ServiceReader *reader);
 static void check_total(ServiceReader *reader);
-static void take_row(ServiceReader *reader, CsRecord *raw);
+static bool take_row(ServiceReader *reader, CsRecord *raw);
+static bool is_blank(const ServiceReader *reader, const CsRecord *raw);
 
 CsReader *
 cs_service_open(const CsSourceType *type, const CsReadSpec *spec)
@@ -100,6 +107,7 @@ next_record(CsTypedReader *typed)
 	MemoryContext old;
 	CsRecord raw;
 	bool found;
+	bool taken;
 
 	if (!reader->narrowed)
 		start(reader);
@@ -114,11 +122,14 @@ next_record(CsTypedReader *typed)
 		MemoryContextReset(reader->row);
 		old = MemoryContextSwitchTo(reader->row);
 		found = cs_decoder_next(reader->decoder, &raw);
-		if (found)
-			take_row(reader, &raw);
+		taken = found && take_row(reader, &raw);
 		MemoryContextSwitchTo(old);
-		if (found)
+		if (found && reader->part_rows % ROWS_BETWEEN_LOOKS == 0)
+			look_ahead(reader);
+		if (taken)
 			return true;
+		if (found)
+			continue;
 		if (reader->drained)
 			end_part(reader);
 		else
@@ -148,10 +159,7 @@ start(ServiceReader *reader)
 	if (session->service->narrow)
 		session->service->narrow(session, needed);
 	for (int i = 0; i < base->ncolumns; i++)
-		reader->positions[i] =
-			reader->base.needed[i]
-				? cs_column_find(session->columns, session->ncolumns, base->columns[i].name)
-				: -1;
+		reader->positions[i] = reader->base.needed[i] ? position_of(reader, i) : -1;
 	base->total = Max(session->total, 0);
 	reader->nslots = session->service->sequential ? 1
 					 : parallel					  ? Min(MAX_PARALLEL, cs_option_int(parallel))
@@ -159,6 +167,21 @@ start(ServiceReader *reader)
 	set_up_projection(reader);
 	reader->narrowed = true;
 	MemoryContextSwitchTo(old);
+}
+
+static int
+position_of(const ServiceReader *reader, int i)
+{
+	const CsServiceSession *session = reader->session;
+	const CsColumn *column = &reader->base.base.columns[i];
+	int at = cs_column_find(session->columns, session->ncolumns, column->name);
+
+	if (at < 0 || session->columns[at].typid != column->typid)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("column \"%s\" of the source changed while it was being read",
+							   column->name),
+						errhint("Run it again.")));
+	return at;
 }
 
 static void
@@ -261,8 +284,32 @@ start_decoder(ServiceReader *reader, const CsServicePart *part)
 	options.ragged = part->ragged;
 	options.may_lack_records = part->may_lack_records;
 	reader->decoder = cs_decoder_create(&options, &reader->projection);
-	reader->drained = reader->part_fed = false;
+	reader->drained = reader->part_fed = reader->guessed = false;
 	reader->part_rows = 0;
+	MemoryContextSwitchTo(old);
+}
+
+/* Once the part has arrived completely, the next one is asked for if it can be guessed. */
+static void
+look_ahead(ServiceReader *reader)
+{
+	CsServiceSession *session = reader->session;
+	ServiceSlot *slot = &reader->slots[reader->first];
+	CsHttpRequest next = slot->part.request;
+	MemoryContext old;
+	char *beginning;
+
+	if (session->service->guess_next == NULL || session->spec->partial || reader->guessed)
+		return;
+	cs_http_work(slot->http);
+	if (!cs_http_may_send_ahead(slot->http))
+		return;
+	reader->guessed = true;
+	old = MemoryContextSwitchTo(reader->part_context);
+	beginning = cs_decoder_envelope_so_far(reader->decoder);
+	next.url = beginning ? session->service->guess_next(session, beginning) : NULL;
+	if (next.url)
+		(void) cs_http_send_ahead(slot->http, &next);
 	MemoryContextSwitchTo(old);
 }
 
@@ -318,6 +365,7 @@ end_part(ServiceReader *reader)
 		session->service->end_part(session, cs_decoder_envelope(reader->decoder),
 								   reader->part_rows);
 		MemoryContextSwitchTo(old);
+		reader->base.base.total = Max(session->total, 0);
 	}
 	reader->decoder = NULL;
 	MemoryContextReset(reader->part_context);
@@ -340,8 +388,8 @@ check_total(ServiceReader *reader)
 		cs_service_set_farewell(reader->session, NULL);
 }
 
-/* A row of the service as a record. */
-static void
+/* A row of the service as a record; false: it is none. */
+static bool
 take_row(ServiceReader *reader, CsRecord *raw)
 {
 	CsServiceSession *session = reader->session;
@@ -351,6 +399,8 @@ take_row(ServiceReader *reader, CsRecord *raw)
 	reader->part_rows++;
 	if (session->members && session->service->spread)
 		raw->fields = session->service->spread(session, raw);
+	if (reader->slots[reader->first].part.skip_blank && is_blank(reader, raw))
+		return false;
 	record->error_code = raw->error_code;
 	record->error_message = raw->error_message;
 	record->error_column = 0;
@@ -364,8 +414,21 @@ take_row(ServiceReader *reader, CsRecord *raw)
 		record->values[i] = 0;
 		if (record->nulls[i])
 			continue;
+		session->cells[at].is_null = false;
 		record->values[i] = session->cells[at].read(&session->cells[at], &raw->fields[at], &why);
-		if (unlikely(why))
+		record->nulls[i] = session->cells[at].is_null;
+		record->nulls[i] |= why != NULL;
+		if (unlikely(why) && record->error_code == 0)
 			cs_record_blame(record, i, ERRCODE_DATATYPE_MISMATCH, why);
 	}
+	return true;
+}
+
+static bool
+is_blank(const ServiceReader *reader, const CsRecord *raw)
+{
+	for (int i = 0; !raw->error_code && i < reader->projection.ncolumns; i++)
+		if (raw->fields[i].kind != CS_VALUE_NULL && raw->fields[i].len > 0)
+			return false;
+	return !raw->error_code;
 }

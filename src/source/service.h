@@ -29,8 +29,9 @@ typedef struct CsServicePart
 	CsRowShape shape;
 	bool ragged;
 	bool may_lack_records;
-	int64 expected;		/* rows in it; -1: not announced */
 	const char *answer; /* it has been answered already: the body, instead of request; or NULL */
+	bool skip_blank;	/* rows that have nothing but nulls and empty texts are none */
+	int64 expected;		/* rows in it; -1: not announced */
 } CsServicePart;
 
 typedef struct CsService
@@ -49,6 +50,10 @@ typedef struct CsService
 	 * JSON), or returns: it means nothing more than its status. */
 	void (*refuse)(CsServiceSession *session, int status, const char *body);
 
+	/* Does an answer of that kind mean that the same request may succeed a little later?  Those of
+	 * cs_retry_status do anyway.  Asked before refuse, for requests that are repeatable.  May be NULL. */
+	bool (*may_pass)(CsServiceSession *session, int status, const char *body);
+
 	/* Submits the statement, or looks at the object: sets the session's columns and cells, and total if
 	 * it is announced. */
 	void (*describe)(CsServiceSession *session);
@@ -61,6 +66,10 @@ typedef struct CsService
 	 * it unless sequential. */
 	bool (*next_part)(CsServiceSession *session, CsServicePart *part);
 	bool sequential; /* a part must be read before the next is known */
+
+	/* Sequential services, or NULL: the URL that the next part has if the document of this one, of
+	 * which the beginning (JSON) is known, is what it seems to be; or NULL.  It is asked for ahead then. */
+	char *(*guess_next)(CsServiceSession *session, const char *beginning);
 
 	/* A part was read to its end: its document without the rows, and how many there were.  May be NULL. */
 	void (*end_part)(CsServiceSession *session, const char *envelope, int64 rows);
@@ -85,6 +94,8 @@ struct CsServiceSession
 	MemoryContext context; /* what the session allocates lives here */
 	CsHttp *http;		   /* for everything but parts; NULL in create */
 	const char *base_url;
+	List *hosts;   /* char *: others that requests go to, through a tunnel if there is one */
+	List *clients; /* CsHttp *: all that it has, in its context */
 	List *secrets; /* char *: never to be shown; grows by cs_service_add_secret */
 	int ncolumns;
 	CsColumn *columns;
@@ -138,6 +149,9 @@ extern CsHttpRequest *cs_service_request(CsServiceSession *session, const char *
 
 /* Waits before the next poll: from 100 ms, growing to 5 s with the number of polls; interruptible. */
 extern void cs_service_wait(int polls);
+
+/* A random UUID, by which a service knows a request again. */
+extern char *cs_service_random_id(void);
 
 extern void cs_service_add_secret(CsServiceSession *session, const char *secret);
 

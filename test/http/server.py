@@ -74,6 +74,11 @@ MISHAPS; times=N: only the first N times, then good; set=NAME: what "good" is; i
   /bad/single_quotes not JSON                            /bad/deep          10,000 arrays
   /bad/deep_record   the same in a record's member
 
+EVENTS
+  POST /hook/NAME    takes an event: JSON with an id, which X-Event-Id and X-Event repeat; with secret=S
+                     signed by X-Signature, without it not.  status=N, times=K: the first K are
+                     answered with N (without times: all); to=URL: with that Location
+
 CREDENTIALS; /auth/KIND answers two records, /auth/KIND/REST what /REST does
   /auth/basic           user etl, password p:\u00e4"\\x in UTF-8
   /auth/bearer          tok-9f3a.B~+/==
@@ -87,6 +92,10 @@ CREDENTIALS; /auth/KIND answers two records, /auth/KIND/REST what /REST does
   /auth/oauth           a token from there, neither used up nor expired nor revoked
   /auth/echo            an error (status=N, default 403) that repeats the credentials in several
                         forms; pad=N characters before them; type=json | text
+
+SERVICES, each from documents that were put; see fakehttp/google.py
+  /google/token         takes JWTs of a service account       /computeMetadata/v1  gives tokens
+  /bigquery/v2          BigQuery                              /v4/spreadsheets     Google Sheets
 
 LOG: a line of JSON per request, written before the answer: time, connection (a number), tls,
 method, target, path, query, headers (lower-case names), body_length, body, status (0: no answer).
@@ -104,11 +113,13 @@ from fakehttp.auth import auth, token
 from fakehttp.bad import bad
 from fakehttp.content import control, data, files
 from fakehttp.gen import generate
+from fakehttp.google import SERVICES as GOOGLE
+from fakehttp.hook import hook
 from fakehttp.pages import pages
 from fakehttp.state import State
 from fakehttp.wire import Refused, Server
 
-ROUTES = {"files": files, "data": data, "gen": generate, "pages": pages, "bad": bad,
+ROUTES = {"files": files, "data": data, "gen": generate, "hook": hook, "pages": pages, "bad": bad,
           "slowpages": lambda request, kind: pages(request, kind, pause=0.2),
           "control": control}
 
@@ -121,6 +132,8 @@ def route(request, path=None):
         return auth(request, kind, rest, route)
     if (first, rest) == ("oauth", "token"):
         return token(request)
+    if first in GOOGLE:
+        return GOOGLE[first](request, rest)
     if first not in ROUTES or not rest or "/" in rest:
         raise Refused(404, "there is nothing here")
     return ROUTES[first](request, rest)
