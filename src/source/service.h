@@ -13,29 +13,12 @@
 
 #include <jansson.h>
 
-#include "fmgr.h"
-
 #include "net/http.h"
+#include "source/cells.h"
 #include "source/options.h"
 #include "source/typed.h"
 
 typedef struct CsServiceSession CsServiceSession;
-typedef struct CsCell CsCell;
-
-/* How the values of a column are read; see cells.h for those that several services have.  In the session's
- * context. */
-struct CsCell
-{
-	/* Makes the value of a text that is not null, whose memory may be written to, in
-	 * CurrentMemoryContext.  What can't be a value here sets *why (CurrentMemoryContext) instead: the
-	 * record is invalid then, and the others go on. */
-	Datum (*read)(CsCell *cell, const CsField *field, char **why);
-	FmgrInfo input; /* of the column's type, where read uses it */
-	Oid ioparam;
-	int32 typmod;
-	int scale;	  /* for read */
-	void *fields; /* likewise: what the service knows of nested ones */
-};
 
 /* The request for one part of the result, and how the rows stand in its answer. */
 typedef struct CsServicePart
