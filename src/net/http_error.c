@@ -16,7 +16,7 @@
 #define MAX_DETAIL 500
 
 /* How much of the body of a refusal is read, and how long that may take. */
-#define MAX_BODY 4096
+#define MAX_BODY 16384
 #define BODY_TIMEOUT_MS 5000
 
 static void throw_timeout(CsHttp *http, const CsFailure *failure) pg_attribute_noreturn();

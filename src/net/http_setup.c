@@ -6,7 +6,8 @@
 
 #include "net/http_curl.h"
 
-#define USER_AGENT "censync/1.0"
+/* Google compresses only for agents that have "gzip" in their name. */
+#define USER_AGENT "censync/1.0 (gzip)"
 
 /* Bytes libcurl asks the kernel for at once; its upper limit in older versions. */
 #define RECEIVE_SIZE (512 * 1024)

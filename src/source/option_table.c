@@ -28,6 +28,8 @@ static void check_pagination(const char *name, const char *value);
 static void check_cursor_format(const char *name, const char *value);
 static void check_pointer(const char *name, const char *value);
 static void check_word(const char *name, const char *value);
+static void check_authority(const char *name, const char *value);
+static void check_parallel(const char *name, const char *value);
 static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
@@ -50,12 +52,13 @@ static void bad_value(const char *name, const char *expected) pg_attribute_noret
 /* Every option there is, by name within its group. */
 static const CsOption options[] = {
 	/* where, and how carefully */
-	{ "allow_http", CS_FOR_HTTP, SERVER, true, check_boolean },
+	{ "allow_http", CS_FOR_WEB, SERVER, true, check_boolean },
+	{ "base_url", CS_FOR_SERVICE, SERVER, true, check_url },
 	{ "ca_file", CS_FOR_ALL, SERVER, true, NULL },
 	{ "connect_timeout", CS_FOR_ALL, SERVER, false, check_some_seconds },
-	{ "end_of_body", CS_FOR_HTTP, SERVER, false, check_end_of_body },
-	{ "max_response_size", CS_FOR_HTTP, SERVER, false, check_size },
-	{ "rate_limit", CS_FOR_HTTP, SERVER, false, check_rate },
+	{ "end_of_body", CS_FOR_WEB, SERVER, false, check_end_of_body },
+	{ "max_response_size", CS_FOR_WEB, SERVER, false, check_size },
+	{ "rate_limit", CS_FOR_WEB, SERVER, false, check_rate },
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
@@ -68,6 +71,17 @@ static const CsOption options[] = {
 	{ "ssh_host", CS_FOR_ALL, SERVER, false, cs_ssh_check_host },
 	{ "ssh_known_hosts", CS_FOR_ALL, SERVER, false, cs_ssh_check_known_hosts },
 	{ "ssh_port", CS_FOR_ALL, SERVER, false, check_port },
+	/* where at a service, and how it is read */
+	{ "dataset", CS_FOR_BIGQUERY, SERVER, false, NULL },
+	{ "header_row", CS_FOR_SHEETS, READ, false, check_count },
+	{ "location", CS_FOR_BIGQUERY, SERVER, false, check_word },
+	{ "maximum_bytes_billed", CS_FOR_BIGQUERY, READ, false, check_size },
+	{ "metadata_host", CS_FOR_GOOGLE, SERVER, true, check_authority },
+	{ "parallel", CS_FOR_SERVICE & ~CS_FOR_BIGQUERY, READ, false, check_parallel },
+	{ "project", CS_FOR_BIGQUERY, SERVER, false, NULL },
+	{ "quota_project", CS_FOR_GOOGLE, SERVER, false, check_word },
+	{ "serial_dates", CS_FOR_SHEETS, READ, false, NULL },
+	{ "spreadsheet_id", CS_FOR_SHEETS, READ, false, NULL },
 	/* how libpq connects, under its own names */
 	{ "application_name", CS_FOR_LIBPQ, SERVER, false, NULL },
 	{ "channel_binding", CS_FOR_LIBPQ, SERVER, false, check_channel_binding },
@@ -91,7 +105,7 @@ static const CsOption options[] = {
 	{ "tcp_user_timeout", CS_FOR_LIBPQ, SERVER, false, check_count },
 	/* what */
 	{ "object", CS_FOR_ALL, CS_LEVEL_TABLE, false, NULL },
-	{ "query", CS_FOR_SQL, CS_LEVEL_TABLE, false, NULL },
+	{ "query", CS_FOR_SQL | (CS_FOR_SERVICE & ~CS_FOR_SHEETS), CS_LEVEL_TABLE, false, NULL },
 	{ "source", CS_FOR_ALL, CS_LEVEL_COLUMN, false, NULL },
 	/* in which form */
 	{ "delimiter", CS_FOR_HTTP, READ, false, check_delimiter },
@@ -109,7 +123,7 @@ static const CsOption options[] = {
 	{ "next_url_path", CS_FOR_HTTP, READ, false, check_pointer },
 	{ "offset_param", CS_FOR_HTTP, READ, false, check_word },
 	{ "page_param", CS_FOR_HTTP, READ, false, check_word },
-	{ "page_size", CS_FOR_HTTP, READ, false, check_count },
+	{ "page_size", CS_FOR_WEB, READ, false, check_count },
 	{ "page_size_param", CS_FOR_HTTP, READ, false, check_word },
 	{ "page_start", CS_FOR_HTTP, READ, false, check_count },
 	{ "pagination", CS_FOR_HTTP, READ, false, check_pagination },
@@ -125,11 +139,12 @@ static const CsOption options[] = {
 	{ "password", CS_FOR_ALL, USER, false, NULL },
 	{ "password_required", CS_FOR_LIBPQ, USER, false, check_password_required },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "service_account_key", CS_FOR_GOOGLE, USER, false, NULL },
 	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
 	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
 	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
 	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
-	{ "token", CS_FOR_HTTP, USER, false, NULL },
+	{ "token", CS_FOR_HTTP | CS_FOR_GOOGLE, USER, false, NULL },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },
 };
@@ -262,6 +277,23 @@ check_word(const char *name, const char *value)
 {
 	if (value[0] == '\0' || strpbrk(value, " \t\r\n:") != NULL)
 		bad_value(name, "a name without spaces and colons");
+}
+
+/* host or host:port */
+static void
+check_authority(const char *name, const char *value)
+{
+	if (value[0] == '\0' || strpbrk(value, " \t\r\n/@?#") != NULL)
+		bad_value(name, "a host, maybe with a port");
+}
+
+static void
+check_parallel(const char *name, const char *value)
+{
+	int parallel = cs_option_int(value);
+
+	if (parallel < 1 || parallel > 16)
+		bad_value(name, "a number from 1 to 16");
 }
 
 static void
