@@ -14,11 +14,13 @@
 #include "source/http.h"
 #include "source/query.h"
 #include "source/reader.h"
+#include "source/services.h"
 
 static const CsSourceType *const source_types[] = {
 	&cs_source_http,
 	&cs_source_postgres.base,
 	&cs_source_redshift.base,
+	&cs_source_snowflake.base,
 };
 
 const CsSourceType *

@@ -114,8 +114,12 @@ extern json_t *cs_service_call(CsServiceSession *session, CsHttpRequest *request
 extern json_t *cs_service_call_without(CsServiceSession *session, CsHttpRequest *request,
 									   const char *records, int *status);
 
+/* The same, with a status that is allowed. */
+extern json_t *cs_service_poll(CsServiceSession *session, CsHttpRequest *request,
+							   const char *records, int allowed, int *status);
+
 /* What is sent, as well as can be and errors ignored, when the session is closed before its rows were read to
- * their end: it tells the service that nobody wants the rest.  NULL: nothing any more. */
+ * their end: it tells the service that nobody wants the rest.  Lives as long as the session.  NULL: nothing any more. */
 extern void cs_service_set_farewell(CsServiceSession *session, CsHttpRequest *request);
 
 /* "method base_url/path" with a body of JSON (in CurrentMemoryContext) or without one (NULL). */

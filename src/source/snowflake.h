@@ -37,6 +37,9 @@ extern bool cs_snowflake_authorize(CsServiceSession *session, CsHttpRequest *req
 /* As CsService.refuse. */
 extern void cs_snowflake_refuse(CsServiceSession *session, int status, const char *body);
 
+/* The same for an answer that was parsed. */
+extern void cs_snowflake_refuse_answer(CsSnowflake *session, int status, const json_t *answer);
+
 /* A column of that type, as rowType or INFORMATION_SCHEMA.COLUMNS name it. */
 extern void cs_snowflake_set_type(CsColumn *column, CsCell *cell, const char *type,
 								  const char *extended, int64 precision, int64 scale);

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "source/service_words.h"
 #include "source/snowflake.h"
 
 /* A number of Snowflake, and what it is here. */
@@ -62,8 +63,12 @@ static int code_of_status(int status);
 void
 cs_snowflake_refuse(CsServiceSession *base, int status, const char *body)
 {
-	CsSnowflake *session = (CsSnowflake *) base;
-	const json_t *answer = cs_json_parse(body, strlen(body));
+	cs_snowflake_refuse_answer((CsSnowflake *) base, status, cs_json_parse(body, strlen(body)));
+}
+
+void
+cs_snowflake_refuse_answer(CsSnowflake *session, int status, const json_t *answer)
+{
 	char *code = cs_json_text(answer, "code");
 	char *message = cs_json_text(answer, "message");
 	char *state = cs_json_text(answer, "sqlState");

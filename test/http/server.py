@@ -88,6 +88,9 @@ CREDENTIALS; /auth/KIND answers two records, /auth/KIND/REST what /REST does
   /auth/echo            an error (status=N, default 403) that repeats the credentials in several
                         forms; pad=N characters before them; type=json | text
 
+SERVICES, each as its file in fakehttp says, from a document of its name
+  /snowflake/api/v2/statements...
+
 LOG: a line of JSON per request, written before the answer: time, connection (a number), tls,
 method, target, path, query, headers (lower-case names), body_length, body, status (0: no answer).
 """
@@ -105,12 +108,15 @@ from fakehttp.bad import bad
 from fakehttp.content import control, data, files
 from fakehttp.gen import generate
 from fakehttp.pages import pages
+from fakehttp.snowflake import snowflake
 from fakehttp.state import State
 from fakehttp.wire import Refused, Server
 
 ROUTES = {"files": files, "data": data, "gen": generate, "pages": pages, "bad": bad,
           "slowpages": lambda request, kind: pages(request, kind, pause=0.2),
           "control": control}
+
+SERVICES = {"snowflake": snowflake}
 
 
 def route(request, path=None):
@@ -121,6 +127,8 @@ def route(request, path=None):
         return auth(request, kind, rest, route)
     if (first, rest) == ("oauth", "token"):
         return token(request)
+    if first in SERVICES:
+        return SERVICES[first](request, rest)
     if first not in ROUTES or not rest or "/" in rest:
         raise Refused(404, "there is nothing here")
     return ROUTES[first](request, rest)

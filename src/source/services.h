@@ -1,0 +1,13 @@
+/*
+ * services.h
+ *		The sources that are services over HTTP.
+ */
+#ifndef CS_SERVICES_H
+#define CS_SERVICES_H
+
+#include "source/service.h"
+
+extern const CsService cs_source_databricks; /* databricks.c */
+extern const CsService cs_source_snowflake;	 /* snowflake.c */
+
+#endif /* CS_SERVICES_H */
