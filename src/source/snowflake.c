@@ -36,6 +36,7 @@ static char *submission_body(CsSnowflake *session, const char *statement);
 static void add_context(StringInfo json, CsSnowflake *session, const char *name);
 static char *new_uuid(void);
 static json_t *wait_for_result(CsSnowflake *session, json_t *answer, int status);
+static bool is_running(const json_t *answer);
 static char *path_of(const char *handle, const char *rest);
 static void check_code(const json_t *answer);
 static void take_result(CsSnowflake *session, const json_t *answer);
@@ -300,17 +301,25 @@ wait_for_result(CsSnowflake *session, json_t *answer, int status)
 						errmsg("Snowflake's answer to a statement has no handle of it")));
 	cs_service_set_farewell(
 		base, cs_service_request(base, "POST", path_of(session->handle, "/cancel"), NULL));
-	/* 429: so it may answer for one that still runs. */
+	/* 429: so it may say that it still runs. */
 	for (int polls = 0; status == 202 || status == 429; polls++)
 	{
 		cs_service_wait(polls);
 		answer = cs_service_poll(
 			base, cs_service_request(base, "GET", path_of(session->handle, ""), NULL), "/data",
 			429, &status);
-		if (status == 429 && cs_json_text(answer, "statementHandle") == NULL)
+		if (status == 429 && !is_running(answer))
 			cs_snowflake_refuse_answer(session, status, answer);
 	}
 	return answer;
+}
+
+static bool
+is_running(const json_t *answer)
+{
+	char *code = cs_json_text(answer, "code");
+
+	return code && (strcmp(code, "333333") == 0 || strcmp(code, "333334") == 0);
 }
 
 static char *

