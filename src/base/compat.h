@@ -111,6 +111,12 @@
 #define cs_base64_decode(text, len, dst, dstlen) pg_b64_decode(text, len, dst, dstlen)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define cs_range_make(type, lower, upper, empty) make_range(type, lower, upper, empty, NULL)
+#else
+#define cs_range_make(type, lower, upper, empty) make_range(type, lower, upper, empty)
+#endif
+
 /* Since 18 a NOT NULL can be there before all rows are known to obey it. */
 #if PG_VERSION_NUM >= 180000
 #define cs_not_null_is_valid(desc, attnum)                                                         \

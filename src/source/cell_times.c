@@ -148,9 +148,9 @@ read_clock(const char *text, int64 *microseconds)
 	int64 fraction = 0;
 
 	if ((text = read_number(text, 1, 2, &hour)) == NULL || *text != ':' ||
-		(text = read_number(text + 1, 2, 2, &minute)) == NULL)
+		(text = read_number(text + 1, 1, 2, &minute)) == NULL)
 		return NULL;
-	if (*text == ':' && (text = read_number(text + 1, 2, 2, &second)) == NULL)
+	if (*text == ':' && (text = read_number(text + 1, 1, 2, &second)) == NULL)
 		return NULL;
 	if (*text == '.' && (text = read_fraction(text + 1, &fraction)) == NULL)
 		return NULL;

@@ -22,6 +22,7 @@ struct CsCell
 	 * CurrentMemoryContext.  What can't be a value here sets *why (CurrentMemoryContext) instead: the
 	 * record is invalid then, and the others go on. */
 	Datum (*read)(CsCell *cell, const CsField *field, char **why);
+	bool is_null;	/* set by read, false before: the value is null after all */
 	FmgrInfo input; /* of the column's type, where read uses it */
 	Oid ioparam;
 	int32 typmod;

@@ -20,6 +20,8 @@ static const CsSourceType *const source_types[] = {
 	&cs_source_http,
 	&cs_source_postgres.base,
 	&cs_source_redshift.base,
+	&cs_source_bigquery.base,
+	&cs_source_google_sheets.base,
 	&cs_source_snowflake.base,
 };
 

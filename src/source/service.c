@@ -47,6 +47,7 @@ typedef struct ServiceReader
 static ServiceReader *create_reader(const CsSourceType *type, const CsReadSpec *spec);
 static bool next_record(CsTypedReader *typed);
 static void start(ServiceReader *reader);
+static int position_of(const ServiceReader *reader, int i);
 static void set_up_projection(ServiceReader *reader);
 static bool begin_part(ServiceReader *reader);
 static void ask_for_parts(ServiceReader *reader);
@@ -56,7 +57,8 @@ static void start_decoder(ServiceReader *reader, const CsServicePart *part);
 static void read_some(ServiceReader *reader);
 static void end_part(ServiceReader *reader);
 static void check_total(ServiceReader *reader);
-static void take_row(ServiceReader *reader, CsRecord *raw);
+static bool take_row(ServiceReader *reader, CsRecord *raw);
+static bool is_blank(const ServiceReader *reader, const CsRecord *raw);
 
 CsReader *
 cs_service_open(const CsSourceType *type, const CsReadSpec *spec)
@@ -99,6 +101,7 @@ next_record(CsTypedReader *typed)
 	MemoryContext old;
 	CsRecord raw;
 	bool found;
+	bool taken;
 
 	if (!reader->narrowed)
 		start(reader);
@@ -113,11 +116,12 @@ next_record(CsTypedReader *typed)
 		MemoryContextReset(reader->row);
 		old = MemoryContextSwitchTo(reader->row);
 		found = cs_decoder_next(reader->decoder, &raw);
-		if (found)
-			take_row(reader, &raw);
+		taken = found && take_row(reader, &raw);
 		MemoryContextSwitchTo(old);
-		if (found)
+		if (taken)
 			return true;
+		if (found)
+			continue;
 		if (reader->drained)
 			end_part(reader);
 		else
@@ -147,10 +151,7 @@ start(ServiceReader *reader)
 	if (session->service->narrow)
 		session->service->narrow(session, needed);
 	for (int i = 0; i < base->ncolumns; i++)
-		reader->positions[i] =
-			reader->base.needed[i]
-				? cs_column_find(session->columns, session->ncolumns, base->columns[i].name)
-				: -1;
+		reader->positions[i] = reader->base.needed[i] ? position_of(reader, i) : -1;
 	base->total = Max(session->total, 0);
 	reader->nslots = session->service->sequential ? 1
 					 : parallel					  ? Min(MAX_PARALLEL, cs_option_int(parallel))
@@ -158,6 +159,21 @@ start(ServiceReader *reader)
 	set_up_projection(reader);
 	reader->narrowed = true;
 	MemoryContextSwitchTo(old);
+}
+
+static int
+position_of(const ServiceReader *reader, int i)
+{
+	const CsServiceSession *session = reader->session;
+	const CsColumn *column = &reader->base.base.columns[i];
+	int at = cs_column_find(session->columns, session->ncolumns, column->name);
+
+	if (at < 0 || session->columns[at].typid != column->typid)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("column \"%s\" of the source changed while it was being read",
+							   column->name),
+						errhint("Run it again.")));
+	return at;
 }
 
 static void
@@ -308,6 +324,7 @@ end_part(ServiceReader *reader)
 		session->service->end_part(session, cs_decoder_envelope(reader->decoder),
 								   reader->part_rows);
 		MemoryContextSwitchTo(old);
+		reader->base.base.total = Max(session->total, 0);
 	}
 	reader->decoder = NULL;
 	MemoryContextReset(reader->part_context);
@@ -329,8 +346,8 @@ check_total(ServiceReader *reader)
 	cs_service_set_farewell(reader->session, NULL);
 }
 
-/* A row of the service as a record. */
-static void
+/* A row of the service as a record; false: it is none. */
+static bool
 take_row(ServiceReader *reader, CsRecord *raw)
 {
 	CsServiceSession *session = reader->session;
@@ -338,6 +355,8 @@ take_row(ServiceReader *reader, CsRecord *raw)
 	CsRecord *record = &reader->base.record;
 
 	reader->part_rows++;
+	if (reader->slots[reader->first].part.skip_blank && is_blank(reader, raw))
+		return false;
 	record->error_code = raw->error_code;
 	record->error_message = raw->error_message;
 	record->error_column = 0;
@@ -351,8 +370,21 @@ take_row(ServiceReader *reader, CsRecord *raw)
 		record->values[i] = 0;
 		if (record->nulls[i])
 			continue;
+		session->cells[at].is_null = false;
 		record->values[i] = session->cells[at].read(&session->cells[at], &raw->fields[at], &why);
-		if (unlikely(why))
+		record->nulls[i] = session->cells[at].is_null;
+		record->nulls[i] |= why != NULL;
+		if (unlikely(why) && record->error_code == 0)
 			cs_record_blame(record, i, ERRCODE_DATATYPE_MISMATCH, why);
 	}
+	return true;
+}
+
+static bool
+is_blank(const ServiceReader *reader, const CsRecord *raw)
+{
+	for (int i = 0; !raw->error_code && i < reader->projection.ncolumns; i++)
+		if (raw->fields[i].kind != CS_VALUE_NULL && raw->fields[i].len > 0)
+			return false;
+	return !raw->error_code;
 }

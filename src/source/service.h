@@ -29,7 +29,8 @@ typedef struct CsServicePart
 	CsRowShape shape;
 	bool ragged;
 	bool may_lack_records;
-	int64 expected; /* rows in it; -1: not announced */
+	bool skip_blank; /* rows that have nothing but nulls and empty texts are none */
+	int64 expected;	 /* rows in it; -1: not announced */
 } CsServicePart;
 
 typedef struct CsService
@@ -47,6 +48,10 @@ typedef struct CsService
 	/* Throws what an answer of status 400 and above means (body: its beginning, redacted, maybe no
 	 * JSON), or returns: it means nothing more than its status. */
 	void (*refuse)(CsServiceSession *session, int status, const char *body);
+
+	/* Does an answer of that kind mean that the same request may succeed a little later?  Those of
+	 * cs_retry_status do anyway.  Asked before refuse, for requests that are repeatable.  May be NULL. */
+	bool (*may_pass)(CsServiceSession *session, int status, const char *body);
 
 	/* Submits the statement, or looks at the object: sets the session's columns and cells, and total if
 	 * it is announced. */
@@ -80,6 +85,7 @@ struct CsServiceSession
 	MemoryContext context; /* what the session allocates lives here */
 	CsHttp *http;		   /* for everything but parts; NULL in create */
 	const char *base_url;
+	List *hosts;   /* char *: others that requests go to, through a tunnel if there is one */
 	List *secrets; /* char *: never to be shown; grows by cs_service_add_secret */
 	int ncolumns;
 	CsColumn *columns;
@@ -128,6 +134,9 @@ extern CsHttpRequest *cs_service_request(CsServiceSession *session, const char *
 
 /* Waits before the next poll: from 100 ms, growing to 5 s with the number of polls; interruptible. */
 extern void cs_service_wait(int polls);
+
+/* A random UUID, by which a service knows a request again. */
+extern char *cs_service_random_id(void);
 
 extern void cs_service_add_secret(CsServiceSession *session, const char *secret);
 

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/json.h"
@@ -12,6 +14,7 @@
 #include "utils/resowner.h"
 
 #include "base/errors.h"
+#include "base/settings.h"
 #include "net/retry.h"
 #include "net/url.h"
 #include "source/http_options.h"
@@ -31,6 +34,8 @@ typedef struct Document
 	MemoryContextCallback free;
 } Document;
 
+static int64 passing_refusal(CsServiceSession *session, CsHttp *http, const CsHttpRequest *request,
+							 int status, int attempt);
 static json_t *read_document(CsServiceSession *session, const char *records);
 static char *read_all(CsHttp *http, size_t *len);
 static const char *read_envelope(CsHttp *http, const char *records);
@@ -60,8 +65,9 @@ cs_service_session(const CsService *service, const CsReadSpec *spec)
 CsHttp *
 cs_service_client(CsServiceSession *session)
 {
-	return cs_http_client(session->options, list_make1(cs_url_parse(session->base_url)->host),
-						  session->secrets);
+	List *hosts = list_make1(cs_url_parse(session->base_url)->host);
+
+	return cs_http_client(session->options, list_concat(hosts, session->hosts), session->secrets);
 }
 
 /* Goes as far as it gets: a probe, or the description of what is to be read. */
@@ -116,11 +122,35 @@ cs_service_exchange(CsServiceSession *session, CsHttp *http, CsHttpRequest *requ
 			cs_service_set_farewell(session, session->farewell);
 		status = cs_http_exchange(http, request);
 	}
+	for (int attempt = 1; status >= 300 && status != allowed && !foreign; attempt++)
+	{
+		int64 delay = passing_refusal(session, http, request, status, attempt);
+
+		if (delay < 0)
+			break;
+		cs_retry_sleep(delay);
+		status = cs_http_exchange(http, request);
+	}
 	if (status < 300 || status == allowed)
 		return status;
 	if (!foreign && session->service->refuse)
 		session->service->refuse(session, status, cs_http_refusal(http));
 	cs_http_throw_status(http);
+}
+
+/* How long to wait before it is sent again, in ms; -1: it stands. */
+static int64
+passing_refusal(CsServiceSession *session, CsHttp *http, const CsHttpRequest *request, int status,
+				int attempt)
+{
+	const CsService *service = session->service;
+
+	if (!request->repeatable || attempt > cs_http_retries || service->may_pass == NULL ||
+		!service->may_pass(session, status, cs_http_refusal(http)))
+		return -1;
+	/* Quotas are mostly of a minute. */
+	return cs_retry_delay_ms(status == 429 ? attempt + 4 : attempt,
+							 cs_http_header(http, "Retry-After"), (int64) time(NULL));
 }
 
 json_t *
@@ -190,6 +220,20 @@ void
 cs_service_wait(int polls)
 {
 	cs_retry_sleep(Min(MAX_WAIT, (int64) MIN_WAIT << Min(polls, 10)));
+}
+
+char *
+cs_service_random_id(void)
+{
+	unsigned char b[16];
+
+	if (!pg_strong_random(b, sizeof(b)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not make random bytes")));
+	b[6] = (b[6] & 0x0f) | 0x40;
+	b[8] = (b[8] & 0x3f) | 0x80;
+	return psprintf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+					b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
+					b[13], b[14], b[15]);
 }
 
 void

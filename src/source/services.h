@@ -7,6 +7,8 @@
 
 #include "source/service.h"
 
+extern const CsService cs_source_bigquery;
+extern const CsService cs_source_google_sheets;
 extern const CsService cs_source_databricks; /* databricks.c */
 extern const CsService cs_source_snowflake;	 /* snowflake.c */
 

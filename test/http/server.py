@@ -88,8 +88,10 @@ CREDENTIALS; /auth/KIND answers two records, /auth/KIND/REST what /REST does
   /auth/echo            an error (status=N, default 403) that repeats the credentials in several
                         forms; pad=N characters before them; type=json | text
 
-SERVICES, each as its file in fakehttp says, from a document of its name
-  /snowflake/api/v2/statements...
+SERVICES, each from documents that were put; see fakehttp/google.py, databricks.py, snowflake.py
+  /google/token         takes JWTs of a service account       /computeMetadata/v1  gives tokens
+  /bigquery/v2          BigQuery                              /v4/spreadsheets     Google Sheets
+  /snowflake/api/v2     Snowflake                             /databricks/api/2.0  Databricks
 
 LOG: a line of JSON per request, written before the answer: time, connection (a number), tls,
 method, target, path, query, headers (lower-case names), body_length, body, status (0: no answer).
@@ -107,6 +109,7 @@ from fakehttp.auth import auth, token
 from fakehttp.bad import bad
 from fakehttp.content import control, data, files
 from fakehttp.gen import generate
+from fakehttp.google import SERVICES as GOOGLE
 from fakehttp.pages import pages
 from fakehttp.snowflake import snowflake
 from fakehttp.state import State
@@ -127,6 +130,8 @@ def route(request, path=None):
         return auth(request, kind, rest, route)
     if (first, rest) == ("oauth", "token"):
         return token(request)
+    if first in GOOGLE:
+        return GOOGLE[first](request, rest)
     if first in SERVICES:
         return SERVICES[first](request, rest)
     if first not in ROUTES or not rest or "/" in rest:

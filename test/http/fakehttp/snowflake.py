@@ -84,7 +84,7 @@ def check_token(request, config):
     kind = request.headers.get("x-snowflake-authorization-token-type")
     if scheme != "Bearer" or not token:
         return problem(400, "390142", "Incoming request does not contain a valid token.")
-    if "public_key" not in config:
+    if not config.get("public_key"):
         if kind != config["token_type"] or token != config["token"]:
             return problem(401, "390303", "Invalid OAuth access token. [c3a1]")
         return None
