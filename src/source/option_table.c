@@ -30,6 +30,7 @@ static void check_pointer(const char *name, const char *value);
 static void check_word(const char *name, const char *value);
 static void check_account(const char *name, const char *value);
 static void check_warehouse_id(const char *name, const char *value);
+static void check_disposition(const char *name, const char *value);
 static void check_token_type(const char *name, const char *value);
 static void check_authority(const char *name, const char *value);
 static void check_parallel(const char *name, const char *value);
@@ -79,6 +80,7 @@ static const CsOption options[] = {
 	{ "catalog", CS_FOR_DATABRICKS, SERVER, false, NULL },
 	{ "dataset", CS_FOR_BIGQUERY, SERVER, false, NULL },
 	{ "header_row", CS_FOR_SHEETS, READ, false, check_count },
+	{ "disposition", CS_FOR_DATABRICKS, READ, false, check_disposition },
 	{ "http_path", CS_FOR_DATABRICKS, SERVER, false, NULL },
 	{ "jwt_account", CS_FOR_SNOWFLAKE, SERVER, false, check_account },
 	{ "location", CS_FOR_BIGQUERY, SERVER, false, check_word },
@@ -307,6 +309,12 @@ check_warehouse_id(const char *name, const char *value)
 {
 	if (value[0] == '\0' || strspn(value, "0123456789abcdefABCDEF") != strlen(value))
 		bad_value(name, "the hexadecimal id of a SQL warehouse");
+}
+
+static void
+check_disposition(const char *name, const char *value)
+{
+	check_one_of(name, value, "external_links, inline");
 }
 
 static void

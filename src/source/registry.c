@@ -23,6 +23,7 @@ static const CsSourceType *const source_types[] = {
 	&cs_source_bigquery.base,
 	&cs_source_google_sheets.base,
 	&cs_source_snowflake.base,
+	&cs_source_databricks.base,
 };
 
 const CsSourceType *

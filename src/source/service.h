@@ -23,6 +23,7 @@ typedef struct CsServiceSession CsServiceSession;
 /* The request for one part of the result, and how the rows stand in its answer. */
 typedef struct CsServicePart
 {
+	int number;			   /* the service's */
 	CsHttpRequest request; /* without credentials unless the service puts them in: see authorize */
 	bool foreign;		   /* the request leaves the service (a presigned link): no credentials */
 	const char *records;   /* JSON Pointer to the array of rows */
@@ -65,6 +66,10 @@ typedef struct CsService
 	 * it unless sequential. */
 	bool (*next_part)(CsServiceSession *session, CsServicePart *part);
 	bool sequential; /* a part must be read before the next is known */
+
+	/* What a foreign part's request led to was refused, with a status from 400 on, as a link that has expired
+	 * would be: makes the request anew, once.  May be NULL. */
+	void (*again)(CsServiceSession *session, CsServicePart *part);
 
 	/* A part was read to its end: its document without the rows, and how many there were.  May be NULL. */
 	void (*end_part)(CsServiceSession *session, const char *envelope, int64 rows);
