@@ -52,7 +52,7 @@ cs_transfer_set_options(CsTransfer *transfer, const CsTransferRequest *request)
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long) request->fresh_connection));
 	cs_curl_check(
 		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long) options->connect_timeout_s));
-	/* Refused by a handle that still has its buffer, as after a name that was not found: it does. */
+	/* Refused, and not needed, where a request before has not got as far as to give its buffer back. */
 	(void) curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_SIZE);
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error));

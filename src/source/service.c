@@ -58,6 +58,7 @@ static bool begin_part(ServiceReader *reader);
 static void ask_for_parts(ServiceReader *reader);
 static bool ask(ServiceReader *reader, ServiceSlot *slot, bool ahead);
 static void await_answer(ServiceReader *reader, ServiceSlot *slot);
+static void follow_link(CsServiceSession *session, ServiceSlot *slot);
 static void start_decoder(ServiceReader *reader, const CsServicePart *part);
 static void look_ahead(ServiceReader *reader);
 static void read_some(ServiceReader *reader);
@@ -266,10 +267,27 @@ await_answer(ServiceReader *reader, ServiceSlot *slot)
 {
 	MemoryContext old = MemoryContextSwitchTo(slot->context);
 
-	(void) cs_service_exchange(reader->session, slot->http, &slot->part.request, slot->part.foreign,
-							   0);
+	if (slot->part.foreign && reader->session->service->again)
+		follow_link(reader->session, slot);
+	else
+		(void) cs_service_exchange(reader->session, slot->http, &slot->part.request,
+								   slot->part.foreign, 0);
 	slot->ahead = false;
 	MemoryContextSwitchTo(old);
+}
+
+static void
+follow_link(CsServiceSession *session, ServiceSlot *slot)
+{
+	int status = cs_http_exchange(slot->http, &slot->part.request);
+
+	if (status >= 400 && status < 500)
+	{
+		session->service->again(session, &slot->part);
+		status = cs_http_exchange(slot->http, &slot->part.request);
+	}
+	if (status >= 300)
+		cs_http_throw_status(slot->http);
 }
 
 static void

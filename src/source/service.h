@@ -23,6 +23,7 @@ typedef struct CsServiceSession CsServiceSession;
 /* The request for one part of the result, and how the rows stand in its answer. */
 typedef struct CsServicePart
 {
+	int number;			   /* the service's */
 	CsHttpRequest request; /* without credentials unless the service puts them in: see authorize */
 	bool foreign;		   /* the request leaves the service (a presigned link): no credentials */
 	const char *records;   /* JSON Pointer to the array of rows */
@@ -70,6 +71,10 @@ typedef struct CsService
 	/* Sequential services, or NULL: the URL that the next part has if the document of this one, of
 	 * which the beginning (JSON) is known, is what it seems to be; or NULL.  It is asked for ahead then. */
 	char *(*guess_next)(CsServiceSession *session, const char *beginning);
+
+	/* What a foreign part's request led to was refused, with a status from 400 on, as a link that has expired
+	 * would be: makes the request anew, once.  May be NULL. */
+	void (*again)(CsServiceSession *session, CsServicePart *part);
 
 	/* A part was read to its end: its document without the rows, and how many there were.  May be NULL. */
 	void (*end_part)(CsServiceSession *session, const char *envelope, int64 rows);
@@ -139,8 +144,12 @@ extern json_t *cs_json_parse_without(const char *text, const char *records);
 extern json_t *cs_service_call_without(CsServiceSession *session, CsHttpRequest *request,
 									   const char *records, int *status);
 
+/* The same, with a status that is allowed. */
+extern json_t *cs_service_poll(CsServiceSession *session, CsHttpRequest *request,
+							   const char *records, int allowed, int *status);
+
 /* What is sent, as well as can be and errors ignored, when the session is closed before its rows were read to
- * their end: it tells the service that nobody wants the rest.  NULL: nothing any more. */
+ * their end: it tells the service that nobody wants the rest.  Lives as long as the session.  NULL: nothing any more. */
 extern void cs_service_set_farewell(CsServiceSession *session, CsHttpRequest *request);
 
 /* "method base_url/path" with a body of JSON (in CurrentMemoryContext) or without one (NULL). */

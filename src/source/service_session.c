@@ -176,10 +176,17 @@ json_t *
 cs_service_call_without(CsServiceSession *session, CsHttpRequest *request, const char *records,
 						int *status)
 {
+	return cs_service_poll(session, request, records, 0, status);
+}
+
+json_t *
+cs_service_poll(CsServiceSession *session, CsHttpRequest *request, const char *records, int allowed,
+				int *status)
+{
 	int answered;
 
 	(void) session->service->authorize(session, request, false);
-	answered = cs_service_exchange(session, session->http, request, false, 0);
+	answered = cs_service_exchange(session, session->http, request, false, allowed);
 	if (status)
 		*status = answered;
 	return read_document(session, records);

@@ -9,6 +9,8 @@
 
 extern const CsService cs_source_bigquery;
 extern const CsService cs_source_google_sheets;
+extern const CsService cs_source_databricks;	/* databricks.c */
+extern const CsService cs_source_snowflake;		/* snowflake.c */
 extern const CsService cs_source_elasticsearch; /* elasticsearch.c */
 extern const CsService cs_source_rockset;		/* rockset.c */
 

@@ -93,9 +93,10 @@ CREDENTIALS; /auth/KIND answers two records, /auth/KIND/REST what /REST does
   /auth/echo            an error (status=N, default 403) that repeats the credentials in several
                         forms; pad=N characters before them; type=json | text
 
-SERVICES, each from documents that were put; see fakehttp/google.py
+SERVICES, each from documents that were put; see fakehttp/google.py, databricks.py, snowflake.py
   /google/token         takes JWTs of a service account       /computeMetadata/v1  gives tokens
   /bigquery/v2          BigQuery                              /v4/spreadsheets     Google Sheets
+  /snowflake/api/v2     Snowflake                             /databricks/api/2.0  Databricks
 
 LOG: a line of JSON per request, written before the answer: time, connection (a number), tls,
 method, target, path, query, headers (lower-case names), body_length, body, status (0: no answer).
@@ -116,12 +117,15 @@ from fakehttp.gen import generate
 from fakehttp.google import SERVICES as GOOGLE
 from fakehttp.hook import hook
 from fakehttp.pages import pages
+from fakehttp.snowflake import snowflake
 from fakehttp.state import State
 from fakehttp.wire import Refused, Server
 
 ROUTES = {"files": files, "data": data, "gen": generate, "hook": hook, "pages": pages, "bad": bad,
           "slowpages": lambda request, kind: pages(request, kind, pause=0.2),
           "control": control}
+
+SERVICES = {"snowflake": snowflake}
 
 
 def route(request, path=None):
@@ -134,6 +138,8 @@ def route(request, path=None):
         return token(request)
     if first in GOOGLE:
         return GOOGLE[first](request, rest)
+    if first in SERVICES:
+        return SERVICES[first](request, rest)
     if first not in ROUTES or not rest or "/" in rest:
         raise Refused(404, "there is nothing here")
     return ROUTES[first](request, rest)
