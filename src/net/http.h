@@ -52,8 +52,9 @@ typedef struct CsHttpRequest
 	List *credentials;		  /* CsHttpHeader *; likewise, and never logged */
 	const char *secret_query; /* "name=value", already percent-encoded, added to the query string
 								 * of requests to the first origin (API keys); or NULL */
-	const char *repeat_query; /* "name=value", added to the query string when it is sent again; or NULL */
-	const char *body;		  /* or NULL */
+	const char
+		*repeat_query; /* "name=value", added to the query string when it is sent again; or NULL */
+	const char *body;  /* or NULL */
 	size_t body_len;
 	bool repeatable;	/* may be sent again after a failure */
 	bool authenticates; /* it fetches a credential: once connected, its failures are those of
@@ -104,6 +105,10 @@ extern const char *cs_http_refusal(CsHttp *http);
 extern bool cs_http_may_send_ahead(CsHttp *http);
 extern bool cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request);
 extern void cs_http_forget_ahead(CsHttp *http);
+
+/* Makes a client that was asked for nothing yet go on with what it was sent ahead whenever the other one waits, or
+ * any that has joined it.  Its context must be gone before the other's. */
+extern void cs_http_join(CsHttp *http, const CsHttp *other);
 
 /* What is sent when the client's context goes away, on errors and at the end of the backend, too: tried once, on a
  * connection of its own, for at most 2.5 seconds, whatever comes of it; only where the client may

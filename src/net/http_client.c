@@ -104,8 +104,8 @@ cs_http_exchange(CsHttp *http, const CsHttpRequest *request)
 		cs_transfer_drop(http->transfer);
 		cs_retry_sleep(delay);
 		if (mine.repeat_query && attempt == 1)
-			mine.url = psprintf("%s%c%s", mine.url, strchr(mine.url, '?') ? '&' : '?',
-								mine.repeat_query);
+			mine.url =
+				psprintf("%s%c%s", mine.url, strchr(mine.url, '?') ? '&' : '?', mine.repeat_query);
 	}
 }
 
@@ -159,6 +159,13 @@ cs_http_forget_ahead(CsHttp *http)
 }
 
 void
+cs_http_join(CsHttp *http, const CsHttp *other)
+{
+	Assert(http->url == NULL && http->ahead == NULL);
+	cs_transfer_join(http->transfer, other->transfer);
+}
+
+void
 cs_http_set_farewell(CsHttp *http, const CsHttpRequest *request)
 {
 	CsTransferRequest wire = { 0 };
@@ -170,7 +177,8 @@ cs_http_set_farewell(CsHttp *http, const CsHttpRequest *request)
 		return;
 	check_headers(request->headers);
 	check_headers(request->credentials);
-	http->farewell_context = AllocSetContextCreate(http->context, "censync HTTP farewell", ALLOCSET_SMALL_SIZES);
+	http->farewell_context =
+		AllocSetContextCreate(http->context, "censync HTTP farewell", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(http->farewell_context);
 	first_hop(request, &hop);
 	check_hop(http, &hop);

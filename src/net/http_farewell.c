@@ -53,8 +53,7 @@ cs_farewell_create(const CsHttpOptions *options, const CsTransferRequest *reques
 	cs_curl_check(curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, ignore));
 	cs_curl_check(curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L));
 	cs_curl_check(curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, FAREWELL_MS));
-	cs_curl_check(
-		curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, FAREWELL_CONNECT_MS));
+	cs_curl_check(curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, FAREWELL_CONNECT_MS));
 	farewell->armed = true;
 	return farewell;
 }
@@ -97,8 +96,7 @@ release(CsFarewell *farewell)
 }
 
 static size_t
-ignore(char *data pg_attribute_unused(), size_t size, size_t count,
-	   void *arg pg_attribute_unused())
+ignore(char *data pg_attribute_unused(), size_t size, size_t count, void *arg pg_attribute_unused())
 {
 	return size * count;
 }

@@ -159,7 +159,8 @@ static const CsOption options[] = {
 	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
 	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
 	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
-	{ "token", CS_FOR_HTTP | CS_FOR_GOOGLE | CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS, USER, false, NULL },
+	{ "token", CS_FOR_HTTP | CS_FOR_GOOGLE | CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS, USER, false,
+	  NULL },
 	{ "token_type", CS_FOR_SNOWFLAKE, USER, false, check_token_type },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },
@@ -298,7 +299,8 @@ check_word(const char *name, const char *value)
 static void
 check_account(const char *name, const char *value)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
 
 	if (value[0] == '\0' || strspn(value, letters) != strlen(value))
 		bad_value(name, "organization-account, or locator.region, without https:// and the domain");

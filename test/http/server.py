@@ -108,6 +108,7 @@ import time
 from fakehttp.auth import auth, token
 from fakehttp.bad import bad
 from fakehttp.content import control, data, files
+from fakehttp.databricks import databricks, storage
 from fakehttp.gen import generate
 from fakehttp.google import SERVICES as GOOGLE
 from fakehttp.pages import pages
@@ -119,7 +120,7 @@ ROUTES = {"files": files, "data": data, "gen": generate, "pages": pages, "bad": 
           "slowpages": lambda request, kind: pages(request, kind, pause=0.2),
           "control": control}
 
-SERVICES = {"snowflake": snowflake}
+SERVICES = {"databricks": databricks, "snowflake": snowflake, "storage": storage}
 
 
 def route(request, path=None):
