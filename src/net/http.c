@@ -37,7 +37,7 @@
  * of one that came just before it. */
 #define POLL_MS 100
 
-#define MAX_KEPT_CONNECTIONS 4
+#define MAX_KEPT_CONNECTIONS 20
 
 static void initialize_library(void);
 static char *hand_out(CsTransfer *transfer);
@@ -80,6 +80,15 @@ cs_transfer_create(const CsHttpOptions *options, CsTransfer *sibling)
 						errdetail("libcurl could not be initialized.")));
 	(void) curl_multi_setopt(transfer->multi, CURLMOPT_MAXCONNECTS, (long) MAX_KEPT_CONNECTIONS);
 	return transfer;
+}
+
+void
+cs_transfer_join(CsTransfer *transfer, const CsTransfer *other)
+{
+	Assert(!transfer->added && !transfer->borrowed);
+	(void) curl_multi_cleanup(transfer->multi);
+	transfer->multi = other->multi;
+	transfer->borrowed = true;
 }
 
 void

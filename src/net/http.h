@@ -107,6 +107,10 @@ extern bool cs_http_may_send_ahead(CsHttp *http);
 extern bool cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request);
 extern void cs_http_forget_ahead(CsHttp *http);
 
+/* Makes a client that was asked for nothing yet go on with what it was sent ahead whenever the other one waits, or
+ * any that has joined it.  Its context must be gone before the other's. */
+extern void cs_http_join(CsHttp *http, const CsHttp *other);
+
 /* What is sent when the client's context goes away, on errors and at the end of the backend, too: tried once, on a
  * connection of its own, for at most 2.5 seconds, whatever comes of it; only where the client may
  * connect to.  Copied; the one before is forgotten.  NULL: nothing any more. */

@@ -159,6 +159,13 @@ cs_http_forget_ahead(CsHttp *http)
 }
 
 void
+cs_http_join(CsHttp *http, const CsHttp *other)
+{
+	Assert(http->url == NULL && http->ahead == NULL);
+	cs_transfer_join(http->transfer, other->transfer);
+}
+
+void
 cs_http_set_farewell(CsHttp *http, const CsHttpRequest *request)
 {
 	CsTransferRequest wire = { 0 };

@@ -44,7 +44,9 @@ static void ask_storage(CsDatabricks *session, CsServicePart *part, int chunk);
 static const json_t *find_link(const json_t *links, int chunk);
 static List *headers_of(json_t *headers);
 
-static const CsDialect dialect = { .open_quote = '`', .close_quote = '`', .backslash_escapes = true };
+static const CsDialect dialect = { .open_quote = '`',
+								   .close_quote = '`',
+								   .backslash_escapes = true };
 
 const CsService cs_source_databricks = {
 	.base = CS_SERVICE("databricks", CS_FOR_DATABRICKS),
@@ -77,8 +79,7 @@ describe(CsServiceSession *base)
 		run((CsDatabricks *) base, base->spec->query);
 	else if (base->spec->object)
 		run((CsDatabricks *) base,
-			psprintf("SELECT * FROM %s LIMIT 0",
-					 cs_sql_object_name(&dialect, base->spec->object)));
+			psprintf("SELECT * FROM %s LIMIT 0", cs_sql_object_name(&dialect, base->spec->object)));
 	else
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source of type \"databricks\" needs a query or an object")));
@@ -113,8 +114,8 @@ next_part(CsServiceSession *base, CsServicePart *part)
 		ask_storage(session, part, chunk);
 	else
 	{
-		part->request.url = psprintf(
-			"%s%s", base->base_url, path_of(session, psprintf("/result/chunks/%d", chunk)));
+		part->request.url = psprintf("%s%s", base->base_url,
+									 path_of(session, psprintf("/result/chunks/%d", chunk)));
 		part->records = "/data_array";
 	}
 	session->next_chunk++;
@@ -200,9 +201,9 @@ keep_described(CsDatabricks *session, const CsColumn *before, int nbefore)
 		CsColumn *now = &base->columns[i];
 		int at = cs_column_find(before, nbefore, now->name);
 		Oid type = at < 0 ? InvalidOid : before[at].typid;
-		Oid sent = type == TIMESTAMPTZOID					   ? INT8OID
+		Oid sent = type == TIMESTAMPTZOID					  ? INT8OID
 				   : type == TIMESTAMPOID || type == JSONBOID ? TEXTOID
-															   : type;
+															  : type;
 
 		if (at < 0 || now->typid != sent || (type == sent && now->typmod != before[at].typmod))
 			ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),

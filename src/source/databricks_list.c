@@ -22,14 +22,13 @@ cs_databricks_list(CsServiceSession *base, const char *schema, List *only)
 	List *objects = NIL;
 
 	if (catalog == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"catalog\" is missing"),
-						errhint("ALTER SERVER ... OPTIONS (ADD catalog '...')")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"catalog\" is missing"),
+				 errhint("ALTER SERVER ... OPTIONS (ADD catalog '...')")));
 	do
 	{
 		char *path = page_path(catalog, schema, token);
-		json_t *page =
-			cs_service_call(base, cs_service_request(base, "GET", path, NULL), 0, NULL);
+		json_t *page = cs_service_call(base, cs_service_request(base, "GET", path, NULL), 0, NULL);
 		const json_t *tables = json_object_get(page, "tables");
 
 		for (size_t i = 0; i < json_array_size(tables); i++)
@@ -47,8 +46,9 @@ cs_databricks_list(CsServiceSession *base, const char *schema, List *only)
 static char *
 page_path(const char *catalog, const char *schema, const char *token)
 {
-	char *path = psprintf("/api/2.1/unity-catalog/tables?catalog_name=%s&schema_name=%s&max_results=0",
-						  cs_url_encode(catalog), cs_url_encode(schema));
+	char *path =
+		psprintf("/api/2.1/unity-catalog/tables?catalog_name=%s&schema_name=%s&max_results=0",
+				 cs_url_encode(catalog), cs_url_encode(schema));
 
 	return token ? psprintf("%s&page_token=%s", path, cs_url_encode(token)) : path;
 }

@@ -133,8 +133,8 @@ cs_databricks_refuse(CsServiceSession *base pg_attribute_unused(), int status, c
 	else if (status == 503)
 		hint = "Run it again when the warehouse is back.";
 	cs_service_throw(sqlstate, message,
-					 psprintf("Databricks answered with status %d%s%s.", status,
-							  code ? ", " : "", code ? code : ""),
+					 psprintf("Databricks answered with status %d%s%s.", status, code ? ", " : "",
+							  code ? code : ""),
 					 hint);
 }
 
@@ -146,9 +146,9 @@ find_base_url(const CsOptionSet *options)
 	char *url;
 
 	if (base_url == NULL && host == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"host\" is missing"),
-						errhint("ALTER SERVER ... OPTIONS (ADD host '...cloud.databricks.com')")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"host\" is missing"),
+				 errhint("ALTER SERVER ... OPTIONS (ADD host '...cloud.databricks.com')")));
 	/* As it is pasted from a browser. */
 	if (host && pg_strncasecmp(host, "https://", 8) == 0)
 		host += 8;
@@ -180,6 +180,7 @@ find_warehouse(const CsOptionSet *options)
 static const KnownError *
 find_error(const char *message)
 {
+	message += strspn(message, " \n");
 	for (int i = 0; i < (int) lengthof(known_errors); i++)
 	{
 		size_t len = strlen(known_errors[i].name);

@@ -6,7 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "utils/timestamp.h"
+#include "utils/fmgroids.h"
 
 #include "source/cells.h"
 #include "source/databricks.h"
@@ -73,8 +73,8 @@ read_interval(CsCell *cell pg_attribute_unused(), const CsField *field, char **w
 
 	if (text == NULL)
 		return cs_cell_fail(field, "no interval", why);
-	return DirectFunctionCall3(interval_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
-							   Int32GetDatum(-1));
+	return OidFunctionCall3(F_INTERVAL_IN, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+							Int32GetDatum(-1));
 }
 
 /* As PostgreSQL reads it in every IntervalStyle, or NULL. */

@@ -243,7 +243,9 @@ ask(ServiceReader *reader, ServiceSlot *slot, bool ahead)
 	{
 		slot->context =
 			AllocSetContextCreate(session->context, "censync request", ALLOCSET_SMALL_SIZES);
+		/* Later than the session's, and so gone earlier. */
 		slot->http = cs_service_client(session);
+		cs_http_join(slot->http, session->http);
 	}
 	MemoryContextReset(slot->context);
 	MemoryContextSwitchTo(slot->context);

@@ -58,5 +58,6 @@ cs_service_throw(int sqlstate, const char *said, const char *facts, const char *
 		appendStringInfo(&detail, "%s%s", detail.len ? "\n" : "", facts);
 	ereport(ERROR,
 			(errcode(sqlstate), errmsg_internal("%s", first ? pnstrdup(said, first) : "error"),
-			 detail.len ? errdetail_internal("%s", detail.data) : 0, hint ? errhint("%s", hint) : 0));
+			 detail.len ? errdetail_internal("%s", detail.data) : 0,
+			 hint ? errhint("%s", hint) : 0));
 }

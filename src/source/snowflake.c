@@ -50,7 +50,9 @@ static const char *cell_of(const json_t *row, int column);
 static int64 number_of(const json_t *row, int column);
 static bool is_wanted(List *only, const char *name);
 
-static const CsDialect dialect = { .open_quote = '"', .close_quote = '"', .backslash_escapes = true };
+static const CsDialect dialect = { .open_quote = '"',
+								   .close_quote = '"',
+								   .backslash_escapes = true };
 
 const CsService cs_source_snowflake = {
 	.base = CS_SERVICE("snowflake", CS_FOR_SNOWFLAKE),
@@ -118,9 +120,8 @@ next_part(CsServiceSession *base, CsServicePart *part)
 
 	if (number >= session->nparts)
 		return false;
-	part->request.url =
-		psprintf("%s%s", base->base_url,
-				 path_of(session->handle, psprintf("?partition=%d", number)));
+	part->request.url = psprintf("%s%s", base->base_url,
+								 path_of(session->handle, psprintf("?partition=%d", number)));
 	part->records = "/data";
 	part->shape = CS_ROW_ARRAY;
 	part->expected = session->part_rows[number];
@@ -243,8 +244,8 @@ static CsHttpRequest *
 submission(CsSnowflake *session, const char *statement)
 {
 	char *path = psprintf(STATEMENTS "?requestId=%s&async=true", new_uuid());
-	CsHttpRequest *request = cs_service_request(&session->base, "POST", path,
-												submission_body(session, statement));
+	CsHttpRequest *request =
+		cs_service_request(&session->base, "POST", path, submission_body(session, statement));
 
 	request->repeatable = true;
 	request->repeat_query = "retry=true";
@@ -282,7 +283,8 @@ new_uuid(void)
 	unsigned char b[16];
 
 	if (!pg_strong_random(b, sizeof(b)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
 	b[6] = (b[6] & 0x0f) | 0x40;
 	b[8] = (b[8] & 0x3f) | 0x80;
 	return psprintf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
@@ -306,8 +308,8 @@ wait_for_result(CsSnowflake *session, json_t *answer, int status)
 	{
 		cs_service_wait(polls);
 		answer = cs_service_poll(
-			base, cs_service_request(base, "GET", path_of(session->handle, ""), NULL), "/data",
-			429, &status);
+			base, cs_service_request(base, "GET", path_of(session->handle, ""), NULL), "/data", 429,
+			&status);
 		if (status == 429 && !is_running(answer))
 			cs_snowflake_refuse_answer(session, status, answer);
 	}
@@ -349,8 +351,8 @@ take_result(CsSnowflake *session, const json_t *answer)
 
 	if (json_array_size(json_object_get(answer, "statementHandles")) > 1)
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the query is several statements"), errhint("A source's query is one.")));
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("the query is several statements"),
+				 errhint("A source's query is one.")));
 	if (!json_is_array(json_object_get(meta, "rowType")) ||
 		(format && strcmp(format, "jsonv2") != 0))
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
@@ -378,10 +380,9 @@ take_columns(CsSnowflake *session, const json_t *types)
 
 		column->name = name ? name : psprintf("column%d", i + 1);
 		column->not_null = json_is_false(json_object_get(described, "nullable"));
-		cs_snowflake_set_type(column, &base->cells[i], type ? type : "text",
-							  cs_json_text(described, "extTypeName"),
-							  cs_json_int(described, "precision", -1),
-							  cs_json_int(described, "scale", -1));
+		cs_snowflake_set_type(
+			column, &base->cells[i], type ? type : "text", cs_json_text(described, "extTypeName"),
+			cs_json_int(described, "precision", -1), cs_json_int(described, "scale", -1));
 	}
 }
 
@@ -444,10 +445,10 @@ list_statement(CsSnowflake *session, const char *schema)
 	StringInfoData sql;
 
 	if (database == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"database\" is missing"),
-						errhint("ALTER SERVER ... OPTIONS (ADD database '...'), exactly as it is "
-								"written there, usually in capitals.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"database\" is missing"),
+				 errhint("ALTER SERVER ... OPTIONS (ADD database '...'), exactly as it is "
+						 "written there, usually in capitals.")));
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, "
 								 "NUMERIC_PRECISION, NUMERIC_SCALE, IS_NULLABLE FROM ");

@@ -33,10 +33,9 @@ cs_snowflake_log_in(CsSnowflake *session, const CsOptionSet *options)
 
 	session->base.base_url = find_base_url(options);
 	if (token && pem)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("conflicting credentials in the user mapping"),
-				 errhint("Give one of: \"token\"; \"user\" and \"private_key\".")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("conflicting credentials in the user mapping"),
+						errhint("Give one of: \"token\"; \"user\" and \"private_key\".")));
 	if (token)
 		use_token(session, options, token);
 	else if (pem)
@@ -80,11 +79,11 @@ find_base_url(const CsOptionSet *options)
 	char *url;
 
 	if (base_url == NULL && host == NULL && account == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"account\" is missing"),
-						errhint("ALTER SERVER ... OPTIONS (ADD account 'organization-account')")));
-	url = base_url ? pstrdup(base_url)
-				   : psprintf("https://%s", host ? host : account_host(account));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"account\" is missing"),
+				 errhint("ALTER SERVER ... OPTIONS (ADD account 'organization-account')")));
+	url =
+		base_url ? pstrdup(base_url) : psprintf("https://%s", host ? host : account_host(account));
 	while (url[0] != '\0' && url[strlen(url) - 1] == '/')
 		url[strlen(url) - 1] = '\0';
 	return url;
@@ -121,8 +120,7 @@ use_token(CsSnowflake *session, const CsOptionSet *options, const char *token)
 	/* Those of workload identities say themselves what they are. */
 	if (strncmp(token, "WIF.", 4) == 0)
 		return;
-	session->token_type =
-		type && strcmp(type, "pat") == 0 ? "PROGRAMMATIC_ACCESS_TOKEN" : "OAUTH";
+	session->token_type = type && strcmp(type, "pat") == 0 ? "PROGRAMMATIC_ACCESS_TOKEN" : "OAUTH";
 }
 
 static void
@@ -132,10 +130,10 @@ use_key(CsSnowflake *session, const CsOptionSet *options, const char *pem)
 	const char *passphrase = cs_option_get_user(options, "private_key_passphrase");
 
 	if (user == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"user\" is missing"),
-						errdetail("It is needed because of private_key."),
-						errhint("Add \"user\" to the user mapping.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"user\" is missing"),
+				 errdetail("It is needed because of private_key."),
+				 errhint("Add \"user\" to the user mapping.")));
 	session->base.secrets = lappend(session->base.secrets, pstrdup(pem));
 	if (passphrase && passphrase[0] != '\0')
 		session->base.secrets = lappend(session->base.secrets, pstrdup(passphrase));
@@ -160,8 +158,7 @@ account_of_token(const CsOptionSet *options)
 		account = cs_option_get(options, "host");
 	if (account == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"account\" is missing"),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"account\" is missing"),
 				 errdetail("A key pair's token names the account."),
 				 errhint("ALTER SERVER ... OPTIONS (ADD account 'organization-account')")));
 	name = upper(account);
@@ -199,10 +196,9 @@ static void
 make_token(CsSnowflake *session)
 {
 	int64 now = (int64) time(NULL);
-	char *claims = psprintf("{\"iss\":%s,\"sub\":%s,\"iat\":" INT64_FORMAT ",\"exp\":" INT64_FORMAT
-							"}",
-							cs_json_quote(session->issuer), cs_json_quote(session->subject), now,
-							now + TOKEN_LIFE_S);
+	char *claims = psprintf(
+		"{\"iss\":%s,\"sub\":%s,\"iat\":" INT64_FORMAT ",\"exp\":" INT64_FORMAT "}",
+		cs_json_quote(session->issuer), cs_json_quote(session->subject), now, now + TOKEN_LIFE_S);
 	MemoryContext old = MemoryContextSwitchTo(session->base.context);
 
 	session->token = cs_jwt_sign(session->key, NULL, claims);

@@ -45,8 +45,8 @@ cs_snowflake_set_type(CsColumn *column, CsCell *cell, const char *type, const ch
 					  int64 precision, int64 scale)
 {
 	/* Of places: GeoJSON, or what else the account has set. */
-	if (extended && (pg_strcasecmp(extended, "geography") == 0 ||
-					 pg_strcasecmp(extended, "geometry") == 0))
+	if (extended &&
+		(pg_strcasecmp(extended, "geography") == 0 || pg_strcasecmp(extended, "geometry") == 0))
 		type = "text";
 	if (pg_strcasecmp(type, "fixed") == 0 || pg_strcasecmp(type, "number") == 0)
 	{

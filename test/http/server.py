@@ -113,6 +113,7 @@ import time
 from fakehttp.auth import auth, token
 from fakehttp.bad import bad
 from fakehttp.content import control, data, files
+from fakehttp.databricks import databricks, storage
 from fakehttp.gen import generate
 from fakehttp.google import SERVICES as GOOGLE
 from fakehttp.hook import hook
@@ -125,7 +126,7 @@ ROUTES = {"files": files, "data": data, "gen": generate, "hook": hook, "pages": 
           "slowpages": lambda request, kind: pages(request, kind, pause=0.2),
           "control": control}
 
-SERVICES = {"snowflake": snowflake}
+SERVICES = {"databricks": databricks, "snowflake": snowflake, "storage": storage}
 
 
 def route(request, path=None):

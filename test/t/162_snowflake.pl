@@ -244,8 +244,8 @@ sub test_logins
 	my @refused = grep { ($_->{status} // 0) == 401 } $http->log;
 	is(scalar(@refused), 2, '... renewed once');
 	is($try->('oauth', { token => 'ver:1-hint:1-oauth-secret' }, public_key => undef, token => 'ver:1-hint:1-oauth-secret', token_type => 'OAUTH'), 'no error: 1', 'OAuth');
-	is($try->('pat', { token => 'pat-secret-token', token_type => 'pat' }, token => 'pat-secret-token', token_type => 'PROGRAMMATIC_ACCESS_TOKEN'), 'no error: 1', 'programmatic access token');
-	like($try->('pat', { token => 'pat-secret-token' }, token => 'pat-secret-token', token_type => 'PROGRAMMATIC_ACCESS_TOKEN'), qr/28000: Invalid OAuth access token.*HINT:.*token_type 'pat'(?!.*pat-secret)/s, 'a token that is taken for another kind');
+	is($try->('pat', { token => 'pat-secret-token', token_type => 'pat' }, public_key => undef, token => 'pat-secret-token', token_type => 'PROGRAMMATIC_ACCESS_TOKEN'), 'no error: 1', 'programmatic access token');
+	like($try->('pat', { token => 'pat-secret-token' }, public_key => undef, token => 'pat-secret-token', token_type => 'PROGRAMMATIC_ACCESS_TOKEN'), qr/28000: Invalid OAuth access token.*HINT:.*token_type 'pat'(?!.*pat-secret)/s, 'a token that is taken for another kind');
 	like($try->('none', { password => 'hunter2-secret', user => 'etl' }), qr/28000: there are no credentials.*takes no passwords/s, 'a password');
 	like($try->('both', { private_key => $key{clear}{private}, token => 'x' }), qr/22023: conflicting credentials/, 'a key and a token');
 	for my $case ([ 'xy12345.us-east-1', 'XY12345' ], [ 'org-acct', 'ORG-ACCT' ], [ 'acct-abc123.global', 'ACCT' ], [ 'xy12345.eu-central-1.privatelink', 'XY12345' ])
@@ -299,7 +299,7 @@ sub test_import
 	sql('IMPORT FOREIGN SCHEMA public FROM SERVER wh INTO imported');
 	is(sql(q{SELECT string_agg(attrelid::regclass || '.' || attname || ' ' || format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' not null' ELSE '' END, ', ' ORDER BY attrelid::regclass::text, attnum) FROM pg_attribute WHERE attnum > 0 AND attrelid::regclass::text LIKE 'imported.%'}),
 		'imported."ORDERS".ID numeric(38,0) not null, imported."ORDERS".AMOUNT numeric(12,2), imported."ORDERS".AT timestamp with time zone, imported."ORDERS".N bigint, imported."ORDERS".V jsonb, imported."ORDERS".G text, imported."small""q".X double precision', 'imported tables');
-	is(sql(q{SELECT string_agg(option_value, ' ' ORDER BY 1) FROM information_schema.foreign_table_options WHERE foreign_table_schema = 'imported' AND option_name = 'object'}), '"SHOP"."PUBLIC"."ORDERS" "SHOP"."PUBLIC"."small""q"', 'their objects');
+	is(sql(q{SELECT string_agg(option_value, ' ' ORDER BY option_value COLLATE "C") FROM information_schema.foreign_table_options WHERE foreign_table_schema = 'imported' AND option_name = 'object'}), '"SHOP"."PUBLIC"."ORDERS" "SHOP"."PUBLIC"."small""q"', 'their objects');
 	my @types = (column('ID', 'fixed', 38, 0), column('AMOUNT', 'fixed', 12, 2), column('AT', 'timestamp_tz', 0, 9), column('N', 'fixed', 9, 0), column('V', 'variant'), column('G', 'object', undef, undef, extTypeName => 'GEOGRAPHY'));
 	serve({ 'SELECT * FROM "SHOP"."PUBLIC"."ORDERS" LIMIT 0' => { rowType => \@types, parts => [ [] ] },
 		'SELECT "ID", "AMOUNT", "AT", "N", "V", "G" FROM "SHOP"."PUBLIC"."ORDERS"' => { rowType => \@types, parts => [ [ [ '1', '2.50', '0 1440', '3', '{}', 'x' ] ] ] } });
