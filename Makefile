@@ -14,7 +14,7 @@ PG_CPPFLAGS = -I$(CURDIR)/src
 PG_CPPFLAGS += -DPGDLLEXPORT='__attribute__((visibility("default")))'
 PG_CFLAGS = -fvisibility=hidden
 SHLIB_LINK_INTERNAL = $(libpq)
-SHLIB_LINK = -lcurl -ljansson -lz
+SHLIB_LINK = -lcurl -lcrypto -ljansson -lz
 
 # "make installcheck" runs these against the running server that libpq's variables name.
 REGRESS = install objects behaviors paths bad_rows mappings definitions destinations newer types hardening triggers cursor add_columns foreign

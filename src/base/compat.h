@@ -104,9 +104,17 @@
 #define cs_minimal_tuple_copy(tuple) heap_copy_minimal_tuple(tuple, 0)
 #define cs_base64_encode(text, len, dst, dstlen)                                                   \
 	pg_b64_encode((const uint8 *) (text), len, dst, dstlen)
+#define cs_base64_decode(text, len, dst, dstlen) pg_b64_decode(text, len, (uint8 *) (dst), dstlen)
 #else
 #define cs_minimal_tuple_copy(tuple) heap_copy_minimal_tuple(tuple)
 #define cs_base64_encode(text, len, dst, dstlen) pg_b64_encode(text, len, dst, dstlen)
+#define cs_base64_decode(text, len, dst, dstlen) pg_b64_decode(text, len, dst, dstlen)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define cs_range_make(type, lower, upper, empty) make_range(type, lower, upper, empty, NULL)
+#else
+#define cs_range_make(type, lower, upper, empty) make_range(type, lower, upper, empty)
 #endif
 
 /* Since 18 a NOT NULL can be there before all rows are known to obey it. */

@@ -214,7 +214,11 @@ static void
 compile_conversion(CsForeignRows *rows, int i)
 {
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rows->rel), rows->attnums[i] - 1);
-	ExprState *expression =
+	ExprState *expression;
+
+	if (cs_text_input_takes_json(&rows->inputs[i], rows->scope.columns[i].typid))
+		return;
+	expression =
 		cs_expression_compile_column(&rows->scope, i, attribute->atttypid, attribute->atttypmod);
 
 	if (!cs_expression_is_bare_column(expression))
@@ -318,6 +322,9 @@ convert_record(CsForeignRows *rows, const CsRecord *record, Datum *values, bool 
 		{
 			values[at] = record->values[i];
 			isnull[at] = record->nulls[i];
+			if (cs_text_input_takes_json(&rows->inputs[i], rows->scope.columns[i].typid))
+				values[at] = cs_text_input_json(&rows->inputs[i], rows->scope.columns[i].typid,
+												values[at], &isnull[at]);
 		}
 	}
 	rows->column = -1;

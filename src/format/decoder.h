@@ -75,19 +75,30 @@ typedef struct CsRecord
 typedef struct CsProjection
 {
 	int ncolumns;
-	char **names; /* a member of the record, or a path "a.b" into it; an exact
+	char **names; /* NULL for rows; else a member of the record, or a path "a.b" into it; an exact
 								 * top-level member "a.b" wins over the path */
 	bool *seen;	  /* set to true by the decoder once any record had the member,
 								 * null or not (CSV: once the header has it) */
 } CsProjection;
 
+/* What a record of JSON is.  Of rows, the columns of the projection are the values in their order. */
+typedef enum CsRowShape
+{
+	CS_ROW_OBJECT, /* {"id": 1, "name": "x"} */
+	CS_ROW_ARRAY,  /* [1, "x"] */
+	CS_ROW_CELLS   /* {"f": [{"v": "1"}, {"v": "x"}]}, as BigQuery has them */
+} CsRowShape;
+
 typedef struct CsDecoderOptions
 {
-	CsFormat format;	 /* never CS_FORMAT_AUTO */
-	const char *records; /* JSON Pointer (RFC 6901) to the array of records, "" for the whole
+	CsFormat format;	   /* never CS_FORMAT_AUTO */
+	const char *records;   /* JSON Pointer (RFC 6901) to the array of records, "" for the whole
 								 * document, or NULL: the document itself if it is an array, else
 								 * the only array in it, else the document as one record */
-	char delimiter;		 /* CSV; ',' unless told otherwise */
+	char delimiter;		   /* CSV; ',' unless told otherwise */
+	CsRowShape shape;	   /* JSON */
+	bool ragged;		   /* of rows: missing values at the end are null, not an error */
+	bool may_lack_records; /* JSON: where there is no array of records, there are none */
 } CsDecoderOptions;
 
 typedef struct CsDecoder CsDecoder;

@@ -95,6 +95,7 @@ extern CsDecoder *cs_csv_decoder_create(const CsDecoderOptions *options);
 
 /* json_text.c */
 extern void cs_json_unescape(const char *src, size_t len, StringInfo out);
+extern char *cs_json_unescape_in_place(char *text, char *stop, char **end);
 extern bool cs_json_escapes_are_valid(const char *json, size_t len);
 extern bool cs_json_escapes_exist(const CsText *text, const char *json, size_t len);
 extern JsonParseErrorType cs_json_validate(const char *json, size_t len, int encoding,
@@ -115,7 +116,8 @@ extern char **cs_json_pointer_parse(const char *pointer, int *ntokens);
 extern void cs_json_pointer_append(StringInfo pointer, const char *name, size_t len);
 
 /* json_record.c */
-extern CsJsonPicker *cs_json_picker_create(CsProjection *projection, const CsText *text);
+extern CsJsonPicker *cs_json_picker_create(CsProjection *projection, const CsText *text,
+										   CsRowShape shape, bool ragged);
 extern void cs_json_record_decode(CsJsonPicker *picker, const char *json, size_t len, bool too_deep,
 								  CsRecord *record);
 

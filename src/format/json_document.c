@@ -46,6 +46,9 @@ cs_json_decoder_create(const CsDecoderOptions *options)
 
 	doc->base.ops = &json_ops;
 	doc->state = DOC_VALUE;
+	doc->shape = options->shape;
+	doc->ragged = options->ragged;
+	doc->may_lack_records = options->may_lack_records;
 	initStringInfo(&doc->envelope);
 	if (options->records != NULL)
 	{
@@ -58,7 +61,10 @@ cs_json_decoder_create(const CsDecoderOptions *options)
 static void
 json_begin(CsDecoder *decoder)
 {
-	((JsonDocument *) decoder)->picker = cs_json_picker_create(decoder->projection, &decoder->text);
+	JsonDocument *doc = (JsonDocument *) decoder;
+
+	doc->picker =
+		cs_json_picker_create(decoder->projection, &decoder->text, doc->shape, doc->ragged);
 }
 
 /*
@@ -392,7 +398,7 @@ finish_document(JsonDocument *doc, CsRecord *record)
 	check_envelope(doc);
 	if (doc->whole)
 		return finish_whole(doc, record);
-	if (!doc->found)
+	if (!doc->found && !(doc->may_lack_records && !doc->target_is_scalar))
 		cs_json_not_found(doc);
 	return false;
 }

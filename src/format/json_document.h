@@ -49,6 +49,9 @@ typedef struct JsonDocument
 	char *pointer; /* where the records are, as given; NULL: find them */
 	char **tokens; /* the pointer's parts, in UTF-8 */
 	int ntokens;
+	CsRowShape shape; /* these three as in CsDecoderOptions */
+	bool ragged;
+	bool may_lack_records;
 
 	JsonState state;
 	bool escaped; /* the last byte of a string was its backslash */

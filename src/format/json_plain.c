@@ -2,9 +2,9 @@
  * json_plain.c
  *		A quick way through records that have nothing but plain members.
  *
- * Most records of most sources are flat: names, strings without escapes,
- * numbers, true, false, null.  One pass over them decides and picks at once.
- * It accepts a part of what the server's parser accepts, never more.
+ * Most records of most sources are flat: names, strings, numbers, true, false,
+ * null.  One pass over them decides and picks at once.  It accepts a part of
+ * what the server's parser accepts, never more.
  */
 #include "postgres.h"
 
@@ -17,26 +17,76 @@
 #define ANY_ZERO(word) ANY_BELOW(word, 1)
 
 static char *skip_spaces(char *p);
-static char *read_member(char *p, JsonNames *names, bool *seen, CsField *fields, bool *done);
-static char *end_of_string(char *p);
+static char *read_member(char *p, JsonNames *names, bool *seen, CsField *fields, bool utf8,
+						 char *after);
+static char *read_cell(char *p, CsField *field, bool utf8);
+static char *read_value(char *p, CsField *field, bool utf8, char **end);
+static char *expect(char *p, const char *token);
+static char *end_of_string(char *p, bool utf8, char **end);
 static char *end_of_scalar(char *p, CsField *field);
 static char *end_of_number(char *p);
 static char *end_of_digits(char *p);
 
 bool
-cs_json_plain_read(JsonNames *names, bool *seen, char *text, CsField *fields)
+cs_json_plain_read(JsonNames *names, bool *seen, char *text, CsField *fields, bool utf8)
 {
-	char *p = skip_spaces(text);
-	bool done = false;
+	char *p = expect(skip_spaces(text), "{");
+	char after = ',';
 
-	if (*p != '{')
+	if (p == NULL)
 		return false;
-	p = skip_spaces(p + 1);
 	if (*p == '}')
 		return *skip_spaces(p + 1) == '\0';
-	while (p != NULL && !done)
-		p = read_member(p, names, seen, fields, &done);
-	return p != NULL && *skip_spaces(p) == '\0';
+	while (p != NULL && after == ',')
+		p = read_member(p, names, seen, fields, utf8, &after);
+	return p != NULL && *p == '\0';
+}
+
+bool
+cs_json_plain_read_array(char *text, CsField *fields, int n, bool utf8, int *count)
+{
+	char *p = expect(skip_spaces(text), "[");
+	char *end;
+	char after = ',';
+
+	*count = 0;
+	if (p == NULL)
+		return false;
+	if (*p == ']')
+		return *skip_spaces(p + 1) == '\0';
+	for (; after == ','; p = skip_spaces(p + 1))
+	{
+		if (*count == n || (p = read_value(p, &fields[*count], utf8, &end)) == NULL)
+			return false;
+		after = *p;
+		if (after != ',' && after != ']')
+			return false;
+		*end = '\0';
+		(*count)++;
+	}
+	return *p == '\0';
+}
+
+bool
+cs_json_plain_read_cells(char *text, CsField *fields, int n, bool utf8, int *count)
+{
+	char *p = expect(skip_spaces(text), "{\"f\":[");
+
+	*count = 0;
+	if (p == NULL)
+		return false;
+	if (*p == ']')
+		return (p = expect(p, "]}")) != NULL && *p == '\0';
+	for (;;)
+	{
+		if (*count == n || (p = read_cell(p, &fields[*count], utf8)) == NULL)
+			return false;
+		(*count)++;
+		if (*p != ',')
+			break;
+		p = skip_spaces(p + 1);
+	}
+	return (p = expect(p, "]}")) != NULL && *p == '\0';
 }
 
 static inline char *
@@ -47,64 +97,94 @@ skip_spaces(char *p)
 	return p;
 }
 
-/* From a member's name to behind the comma and space, or, done, the brace that follow it; NULL: not
- * plain. */
+/* From a member's name to behind what follows it, a comma or brace, and spaces; NULL: not plain. */
 static char *
-read_member(char *p, JsonNames *names, bool *seen, CsField *fields, bool *done)
+read_member(char *p, JsonNames *names, bool *seen, CsField *fields, bool utf8, char *after)
 {
 	JsonNode *node;
 	CsField field;
 	char *end;
-	char after;
+	char *name = p + 1;
 
-	if (*p != '"' || (end = end_of_string(++p)) == NULL)
+	if (*p != '"' || (p = end_of_string(name, utf8, &end)) == NULL)
 		return NULL;
-	node = cs_json_names_find(names->root, p, (int) (end - p));
-	p = skip_spaces(end + 1);
-	if (*p != ':')
+	node = cs_json_names_find(names->root, name, (int) (end - name));
+	p = expect(skip_spaces(p + 1), ":");
+	if (p == NULL || (p = read_value(p, &field, utf8, &end)) == NULL)
 		return NULL;
-	p = skip_spaces(p + 1);
-	if (*p == '"')
-	{
-		field.kind = CS_VALUE_STRING;
-		field.text = ++p;
-		end = end_of_string(p);
-		if (end == NULL)
-			return NULL;
-		field.len = (int) (end - p);
-		p = skip_spaces(end + 1);
-	}
-	else
-	{
-		field.text = p;
-		end = end_of_scalar(p, &field);
-		if (end == NULL)
-			return NULL;
-		field.len = (int) (end - p);
-		p = skip_spaces(end);
-	}
-	after = *p;
-	if (after != ',' && after != '}')
+	*after = *p;
+	if (*after != ',' && *after != '}')
 		return NULL;
 	*end = '\0';
-	if (field.kind == CS_VALUE_NULL)
-	{
-		field.text = NULL;
-		field.len = 0;
-	}
 	for (int column = node ? node->exact : -1; column >= 0; column = names->same[column])
 	{
 		fields[column] = field;
 		seen[column] = true;
 	}
-	*done = after == '}';
-	return *done ? p + 1 : skip_spaces(p + 1);
+	return skip_spaces(p + 1);
 }
 
-/* The closing quote of the string that p is in; NULL if something else has to be looked at before. */
-static inline char *
-end_of_string(char *p)
+/* {"v": value}, to what follows it. */
+static char *
+read_cell(char *p, CsField *field, bool utf8)
 {
+	char *end;
+
+	p = expect(p, "{\"v\":");
+	if (p == NULL || (p = read_value(p, field, utf8, &end)) == NULL || *p != '}')
+		return NULL;
+	*end = '\0';
+	return skip_spaces(p + 1);
+}
+
+/* A value and the spaces behind it; the NUL that ends it is to be put at *end once the byte at the result
+ * is known, which may be the same.  NULL: not plain. */
+static char *
+read_value(char *p, CsField *field, bool utf8, char **end)
+{
+	char *start = p;
+
+	if (*p == '"')
+	{
+		start++;
+		field->kind = CS_VALUE_STRING;
+		p = end_of_string(start, utf8, end);
+		if (p == NULL)
+			return NULL;
+		p++;
+	}
+	else
+	{
+		p = *end = end_of_scalar(p, field);
+		if (p == NULL)
+			return NULL;
+	}
+	field->text = field->kind == CS_VALUE_NULL ? NULL : start;
+	field->len = field->kind == CS_VALUE_NULL ? 0 : (int) (*end - start);
+	return skip_spaces(p);
+}
+
+/* Behind the bytes of token and the spaces around its brackets and colons; NULL: something else. */
+static char *
+expect(char *p, const char *token)
+{
+	for (; *token; token++)
+	{
+		if (*p++ != *token)
+			return NULL;
+		if (strchr("{}[]:", *token) || token[1] == ':')
+			p = skip_spaces(p);
+	}
+	return p;
+}
+
+/* The closing quote of the string whose content begins at p; *end is where the content ends once its
+ * escapes are resolved.  NULL: not plain. */
+static inline char *
+end_of_string(char *p, bool utf8, char **end)
+{
+	char *start = p;
+
 	for (;; p += sizeof(uint64))
 	{
 		uint64 word;
@@ -115,7 +195,10 @@ end_of_string(char *p)
 	}
 	while ((unsigned char) *p >= ' ' && *p != '"' && *p != '\\')
 		p++;
-	return *p == '"' ? p : NULL;
+	*end = p;
+	if (*p == '"')
+		return p;
+	return *p == '\\' && utf8 ? cs_json_unescape_in_place(start, p, end) : NULL;
 }
 
 /* Behind a number or literal; NULL: it is none. */

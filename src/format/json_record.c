@@ -10,7 +10,7 @@
 #include "postgres.h"
 
 #include "format/decoder_internal.h"
-#include "format/json_names.h"
+#include "format/json_picker.h"
 #include "format/json_plain.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
@@ -21,40 +21,6 @@
 /* Words are read whole. */
 #define WORD_PADDING 8
 
-/* Longest quotation of a record in its error. */
-#define MAX_MESSAGE 400
-
-/* The member being read at one level. */
-typedef struct JsonMember
-{
-	JsonNode *node;		/* NULL: not wanted */
-	JsonTokenType type; /* of its value's first token */
-	const char *start;	/* of its value, in the record's text */
-} JsonMember;
-
-struct CsJsonPicker
-{
-	CsProjection *projection; /* the caller's */
-	const CsText *text;		  /* the decoder's */
-	MemoryContext scratch;	  /* what the parser allocates; emptied after each record */
-	JsonNames names;		  /* of the wanted members */
-	int not_plain;			  /* records to come for which the quick way is not tried */
-
-	/* While a record is read: */
-	JsonNode **open;	/* objects entered on wanted paths; open[0] is root */
-	JsonMember *member; /* per open object */
-	int nopen;
-	bool *by_name; /* per column: the exact member was there, the path is out */
-	JsonLexContext *lex;
-	bool escapes;		  /* the text has some, and the parser does not resolve them */
-	StringInfoData plain; /* a name or value whose escapes were resolved here */
-	char *token;		  /* content of the last scalar when the parser resolves escapes */
-	CsField *fields;
-	char *room; /* for values, in the record's context */
-	size_t roomleft;
-	MemoryContext result;
-};
-
 static bool read_plain(CsJsonPicker *picker, const CsRecord *record);
 static bool check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record);
 static void parse_record(CsJsonPicker *picker, CsRecord *record);
@@ -62,28 +28,29 @@ static void fail_syntax(CsRecord *record, JsonParseErrorType error, JsonLexConte
 static CsJsonAction field_start(void *state, char *fname, bool isnull);
 static CsJsonAction field_end(void *state, char *fname, bool isnull);
 static CsJsonAction keep_token(void *state, char *token, JsonTokenType type);
-static const char *raw_name(const CsJsonPicker *picker, int *len);
 static const char *resolve_escapes(CsJsonPicker *picker, const char *raw, int *len);
 static void forget_paths(CsJsonPicker *picker, const JsonNode *node);
-static void read_value(CsJsonPicker *picker, const JsonMember *member, CsField *field);
 static void store_value(CsJsonPicker *picker, int column, bool exact, const CsField *field);
 static char *keep_text(CsJsonPicker *picker, const char *start, int len);
 
 /* A picker in CurrentMemoryContext.  Throws 22023 for a path that is deeper than records may be. */
 CsJsonPicker *
-cs_json_picker_create(CsProjection *projection, const CsText *text)
+cs_json_picker_create(CsProjection *projection, const CsText *text, CsRowShape shape, bool ragged)
 {
 	CsJsonPicker *picker = palloc0(sizeof(CsJsonPicker));
 
 	picker->projection = projection;
 	picker->text = text;
+	picker->shape = shape;
+	picker->ragged = ragged;
 	picker->scratch =
 		AllocSetContextCreate(CurrentMemoryContext, "censync json record", ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&picker->plain);
-	cs_json_names_build(&picker->names, projection);
+	if (shape == CS_ROW_OBJECT)
+		cs_json_names_build(&picker->names, projection);
 	picker->by_name = palloc0((projection->ncolumns + 1) * sizeof(bool));
-	picker->open = palloc0(picker->names.levels * sizeof(JsonNode *));
-	picker->member = palloc0(picker->names.levels * sizeof(JsonMember));
+	picker->open = palloc0(Max(1, picker->names.levels) * sizeof(JsonNode *));
+	picker->member = palloc0(Max(1, picker->names.levels) * sizeof(JsonMember));
 	return picker;
 }
 
@@ -115,12 +82,10 @@ cs_json_record_decode(CsJsonPicker *picker, const char *json, size_t len, bool t
 	/* Enough for all values together, unless one is inside another. */
 	picker->roomleft = record->rawlen + ncolumns + 1;
 	picker->room = palloc(picker->roomleft);
-	picker->open[0] = picker->names.root;
-	picker->nopen = 1;
-	picker->names.root->next = 0;
-	if (picker->names.any_path)
-		memset(picker->by_name, 0, ncolumns * sizeof(bool));
-	parse_record(picker, record);
+	if (picker->shape == CS_ROW_OBJECT)
+		parse_record(picker, record);
+	else
+		cs_json_row_parse(picker, record);
 	if (record->error_code == 0)
 		record->fields = picker->fields;
 }
@@ -136,8 +101,10 @@ read_plain(CsJsonPicker *picker, const CsRecord *record)
 	text = palloc(record->rawlen + WORD_PADDING);
 	memcpy(text, record->raw, record->rawlen);
 	memset(text + record->rawlen, 0, WORD_PADDING);
-	picker->names.root->next = 0;
-	if (cs_json_plain_read(&picker->names, picker->projection->seen, text, picker->fields))
+	if (picker->shape == CS_ROW_OBJECT
+			? cs_json_plain_read(&picker->names, picker->projection->seen, text, picker->fields,
+								 picker->text->encoding == PG_UTF8)
+			: cs_json_row_read_plain(picker, text))
 		return true;
 	pfree(text);
 	memset(picker->fields, 0, picker->projection->ncolumns * sizeof(CsField));
@@ -160,7 +127,7 @@ check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record)
 					   psprintf("record has an escaped character that the database's encoding %s "
 								"lacks",
 								pg_encoding_to_char(picker->text->encoding)));
-	else if (record->raw[0] != '{')
+	else if (record->raw[0] != (picker->shape == CS_ROW_ARRAY ? '[' : '{'))
 	{
 		lex = cs_json_lex_create(record->raw, record->rawlen, picker->text->encoding, false);
 		error = pg_parse_json(lex, &nullSemAction);
@@ -168,7 +135,8 @@ check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record)
 			fail_syntax(record, error, lex);
 		else
 			cs_record_fail(record, ERRCODE_INVALID_PARAMETER_VALUE,
-						   pstrdup("record is not a JSON object"));
+						   psprintf("record is not a JSON %s",
+									picker->shape == CS_ROW_ARRAY ? "array" : "object"));
 	}
 	return record->error_code == 0;
 }
@@ -177,22 +145,38 @@ static void
 parse_record(CsJsonPicker *picker, CsRecord *record)
 {
 	JsonSemAction actions = { 0 };
+
+	picker->open[0] = picker->names.root;
+	picker->nopen = 1;
+	picker->names.root->next = 0;
+	if (picker->names.any_path)
+		memset(picker->by_name, 0, picker->projection->ncolumns * sizeof(bool));
+	actions.object_field_start = field_start;
+	actions.object_field_end = field_end;
+	(void) cs_json_picker_parse(picker, record, &actions);
+}
+
+/*
+ * Parses record->raw by the server's parser; actions get the picker, and scalar is ours.  A syntax error
+ * becomes the record's.
+ */
+JsonParseErrorType
+cs_json_picker_parse(CsJsonPicker *picker, CsRecord *record, JsonSemAction *actions)
+{
 	JsonParseErrorType error;
 	bool escapes = memchr(record->raw, '\\', record->rawlen) != NULL;
 	bool resolve = escapes && (picker->text->encoding != PG_UTF8 ||
 							   !cs_json_escapes_are_valid(record->raw, record->rawlen));
 
-	actions.semstate = picker;
-	actions.object_field_start = field_start;
-	actions.object_field_end = field_end;
+	actions->semstate = picker;
 	if (resolve)
-		actions.scalar = keep_token;
+		actions->scalar = keep_token;
 	picker->escapes = escapes && !resolve;
 
 	picker->token = NULL;
 	MemoryContextSwitchTo(picker->scratch);
 	picker->lex = cs_json_lex_create(record->raw, record->rawlen, picker->text->encoding, resolve);
-	error = pg_parse_json(picker->lex, &actions);
+	error = pg_parse_json(picker->lex, actions);
 	MemoryContextSwitchTo(picker->result);
 
 	if (error != JSON_SUCCESS)
@@ -202,6 +186,7 @@ parse_record(CsJsonPicker *picker, CsRecord *record)
 		MemoryContextReset(picker->scratch);
 	else
 		pfree(picker->lex);
+	return error;
 }
 
 static void
@@ -210,7 +195,7 @@ fail_syntax(CsRecord *record, JsonParseErrorType error, JsonLexContext *lex)
 	char *detail = json_errdetail(error, lex);
 
 	cs_record_fail(record, cs_json_errcode(error),
-				   cs_text_clip(psprintf("record is not valid JSON: %s", detail), MAX_MESSAGE));
+				   cs_text_clip(psprintf("record is not valid JSON: %s", detail), CS_MAX_MESSAGE));
 }
 
 /*
@@ -236,7 +221,7 @@ field_start(void *state, char *fname, bool isnull pg_attribute_unused())
 		member->node = cs_json_names_find(object, fname, (int) strlen(fname));
 	else
 	{
-		const char *name = raw_name(picker, &len);
+		const char *name = cs_json_picker_name(picker, &len);
 
 		if (picker->escapes)
 			name = resolve_escapes(picker, name, &len);
@@ -274,7 +259,7 @@ field_end(void *state, char *fname pg_attribute_unused(), bool isnull pg_attribu
 	member = &picker->member[picker->nopen - 1];
 	if (member->node == NULL || (member->node->exact < 0 && member->node->path < 0))
 		CS_JSON_GO_ON;
-	read_value(picker, member, &field);
+	cs_json_picker_read_value(picker, member, &field);
 	/* A name that has a dot or is nested is never both. */
 	if (picker->nopen == 1 && member->node->exact >= 0)
 		store_value(picker, member->node->exact, true, &field);
@@ -297,8 +282,8 @@ keep_token(void *state, char *token, JsonTokenType type pg_attribute_unused())
  * Before the value is a colon, before that, maybe, space, and then the name's closing quote.  Quotes
  * in the name have a backslash before them, the one that opens it never has.
  */
-static const char *
-raw_name(const CsJsonPicker *picker, int *len)
+const char *
+cs_json_picker_name(const CsJsonPicker *picker, int *len)
 {
 	const char *end = picker->lex->prev_token_terminator - 2;
 	const char *start;
@@ -338,8 +323,8 @@ forget_paths(CsJsonPicker *picker, const JsonNode *node)
 	}
 }
 
-static void
-read_value(CsJsonPicker *picker, const JsonMember *member, CsField *field)
+void
+cs_json_picker_read_value(CsJsonPicker *picker, const JsonMember *member, CsField *field)
 {
 	const char *start = member->start;
 	const char *end = picker->lex->prev_token_terminator;

@@ -55,6 +55,49 @@ cs_json_escapes_are_valid(const char *json, size_t len)
 }
 
 /*
+ * Resolves the escapes of a string in UTF-8 in place.
+ *
+ * text: behind the opening quote; what precedes stop has none.  Returns the closing quote, *end the end of
+ * the content; NULL if there is an escape that is none, or a byte that has to be one.
+ */
+char *
+cs_json_unescape_in_place(char *text, char *stop, char **end)
+{
+	static const char from[] = "\"\\/bfnrt";
+	static const char to[] = "\"\\/\b\f\n\r\t";
+	const char *p = stop;
+	const char *known;
+	char *out = stop;
+	pg_wchar code = 0;
+
+	Assert(stop >= text);
+	while (*p != '"')
+	{
+		if ((unsigned char) *p < ' ')
+			return NULL;
+		if (*p != '\\')
+			*out++ = *p++;
+		else if (p[1] == 'u')
+		{
+			p = read_code_point(p, p + strnlen(p, 12), &code);
+			if (p == NULL || code == 0)
+				return NULL;
+			unicode_to_utf8(code, (unsigned char *) out);
+			out += pg_utf_mblen((unsigned char *) out);
+		}
+		else if (p[1] != '\0' && (known = strchr(from, p[1])) != NULL)
+		{
+			*out++ = to[known - from];
+			p += 2;
+		}
+		else
+			return NULL;
+	}
+	*end = out;
+	return (char *) p;
+}
+
+/*
  * True if every escaped character of the text exists in the server's encoding: the parser throws
  * over one that does not.
  */

@@ -41,7 +41,7 @@ static void
 ndjson_begin(CsDecoder *decoder)
 {
 	((NdjsonDecoder *) decoder)->picker =
-		cs_json_picker_create(decoder->projection, &decoder->text);
+		cs_json_picker_create(decoder->projection, &decoder->text, CS_ROW_OBJECT, false);
 }
 
 /* cs_decoder_next of lines.  Throws 22032 if this is not JSON or cut short, 54000 for its limit. */

@@ -88,6 +88,9 @@ cs_auth_create(const CsCredentials *credentials)
 
 	auth->context = CurrentMemoryContext;
 	auth->scheme = check_credentials(credentials);
+	/* Some sources know themselves where; the validator sees no source. */
+	if (auth->scheme == AUTH_OAUTH && credentials->token_url == NULL)
+		missing("token_url", "client_id");
 	mine->user = copy(credentials->user);
 	mine->password = copy(credentials->password);
 	mine->token = copy(credentials->token);
@@ -227,8 +230,6 @@ check_conflicts(const CsCredentials *c)
 		missing("client_id", "an OAuth 2 login");
 	if (oauth && c->client_secret == NULL)
 		missing("client_secret", "client_id");
-	if (oauth && c->token_url == NULL)
-		missing("token_url", "client_id");
 	if (c->api_key_header != NULL && c->api_key_parameter != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("\"api_key_header\" and \"api_key_parameter\" exclude each other"),

@@ -37,7 +37,7 @@
  * of one that came just before it. */
 #define POLL_MS 100
 
-#define MAX_KEPT_CONNECTIONS 4
+#define MAX_KEPT_CONNECTIONS 20
 
 static void initialize_library(void);
 static char *hand_out(CsTransfer *transfer);
@@ -80,6 +80,15 @@ cs_transfer_create(const CsHttpOptions *options, CsTransfer *sibling)
 						errdetail("libcurl could not be initialized.")));
 	(void) curl_multi_setopt(transfer->multi, CURLMOPT_MAXCONNECTS, (long) MAX_KEPT_CONNECTIONS);
 	return transfer;
+}
+
+void
+cs_transfer_join(CsTransfer *transfer, const CsTransfer *other)
+{
+	Assert(!transfer->added && !transfer->borrowed);
+	(void) curl_multi_cleanup(transfer->multi);
+	transfer->multi = other->multi;
+	transfer->borrowed = true;
 }
 
 void
@@ -188,6 +197,17 @@ cs_transfer_drop(CsTransfer *transfer)
 	transfer->headers = transfer->connect_to = NULL;
 }
 
+void
+cs_transfer_guard(CsTransfer *transfer)
+{
+	CURL *easy = transfer->easy;
+
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
+	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer));
+}
+
 const CsHttpHead *
 cs_transfer_head(const CsTransfer *transfer)
 {
@@ -259,10 +279,7 @@ set_callbacks(CsTransfer *transfer)
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer));
+	cs_transfer_guard(transfer);
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer));
 	if (!transfer->tls)

@@ -52,7 +52,9 @@ typedef struct CsHttpRequest
 	List *credentials;		  /* CsHttpHeader *; likewise, and never logged */
 	const char *secret_query; /* "name=value", already percent-encoded, added to the query string
 								 * of requests to the first origin (API keys); or NULL */
-	const char *body;		  /* or NULL */
+	const char
+		*repeat_query; /* "name=value", added to the query string when it is sent again; or NULL */
+	const char *body;  /* or NULL */
 	size_t body_len;
 	bool repeatable;	/* may be sent again after a failure */
 	bool no_redirects;	/* a redirect is an answer like others: for cs_http_exchange */
@@ -87,6 +89,10 @@ extern int cs_http_exchange(CsHttp *http, const CsHttpRequest *request);
 extern int cs_http_status(CsHttp *http); /* of the last answer */
 extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
 
+/* The beginning of the body of an answer that nothing has been read of, redacted; valid until the next
+ * request.  What is thrown by cs_http_throw_status has it, too. */
+extern const char *cs_http_refusal(CsHttp *http);
+
 /*
  * Sends a GET without waiting for anything; the next cs_http_send of that URL takes its answer, with
  * all that it does with answers.  Until then nothing about it is known, and nothing of the present
@@ -100,6 +106,15 @@ extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
 extern bool cs_http_may_send_ahead(CsHttp *http);
 extern bool cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request);
 extern void cs_http_forget_ahead(CsHttp *http);
+
+/* Makes a client that was asked for nothing yet go on with what it was sent ahead whenever the other one waits, or
+ * any that has joined it.  Its context must be gone before the other's. */
+extern void cs_http_join(CsHttp *http, const CsHttp *other);
+
+/* What is sent when the client's context goes away, on errors and at the end of the backend, too: tried once, on a
+ * connection of its own, for at most 2.5 seconds, whatever comes of it; only where the client may
+ * connect to.  Copied; the one before is forgotten.  NULL: nothing any more. */
+extern void cs_http_set_farewell(CsHttp *http, const CsHttpRequest *request);
 
 /* Lets arrive what can without waiting, a few MB at most.  Throws nothing; what
  * cs_http_read gave stays valid. */

@@ -28,6 +28,7 @@ typedef struct Hop
 	bool ahead; /* sent before its answer is needed */
 } Hop;
 
+static void forget_farewell(CsHttp *http);
 static List *copy_secrets(List *secrets);
 static void begin_exchange(CsHttp *http, const CsHttpRequest *request);
 static void take_ahead(CsHttp *http);
@@ -38,6 +39,8 @@ static void first_hop(const CsHttpRequest *request, Hop *hop);
 static void send_hop(CsHttp *http, const CsHttpRequest *request, Hop *hop);
 static void start_hop(CsHttp *http, const CsHttpRequest *request, const Hop *hop,
 					  CsTransfer *transfer);
+static void fill_wire(CsHttp *http, const CsHttpRequest *request, const Hop *hop,
+					  CsTransferRequest *wire);
 static void check_hop(CsHttp *http, const Hop *hop);
 static bool may_be_plain(CsHttp *http, const Hop *hop);
 static bool host_may_be_asked(const CsHttp *http, const Hop *hop);
@@ -100,13 +103,19 @@ cs_http_exchange(CsHttp *http, const CsHttpRequest *request)
 			cs_http_throw_failure(http);
 		cs_transfer_drop(http->transfer);
 		cs_retry_sleep(delay);
+		if (mine.repeat_query && attempt == 1)
+			mine.url =
+				psprintf("%s%c%s", mine.url, strchr(mine.url, '?') ? '&' : '?', mine.repeat_query);
 	}
 }
 
 bool
 cs_http_may_send_ahead(CsHttp *http)
 {
-	return http->answered && cs_transfer_is_received(http->transfer) &&
+	/* Nor does a client that was asked for nothing yet, and has no tunnel to open, have to wait. */
+	bool fresh = http->url == NULL && http->ahead_url == NULL && http->options.tunnel == NULL;
+
+	return (fresh || (http->answered && cs_transfer_is_received(http->transfer))) &&
 		   (http->next_start == 0 || http->next_start <= GetCurrentTimestamp());
 }
 
@@ -147,6 +156,49 @@ cs_http_forget_ahead(CsHttp *http)
 		cs_transfer_drop(http->ahead);
 	http->ahead_url = NULL;
 	MemoryContextReset(http->ahead_exchange);
+}
+
+void
+cs_http_join(CsHttp *http, const CsHttp *other)
+{
+	Assert(http->url == NULL && http->ahead == NULL);
+	cs_transfer_join(http->transfer, other->transfer);
+}
+
+void
+cs_http_set_farewell(CsHttp *http, const CsHttpRequest *request)
+{
+	CsTransferRequest wire = { 0 };
+	MemoryContext old;
+	Hop hop;
+
+	forget_farewell(http);
+	if (request == NULL)
+		return;
+	check_headers(request->headers);
+	check_headers(request->credentials);
+	http->farewell_context =
+		AllocSetContextCreate(http->context, "censync HTTP farewell", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(http->farewell_context);
+	first_hop(request, &hop);
+	check_hop(http, &hop);
+	fill_wire(http, request, &hop, &wire);
+	wire.fresh_connection = true;
+	wire.body = request->body ? pnstrdup(request->body, request->body_len) : NULL;
+	wire.method = pstrdup(request->method);
+	http->farewell = cs_farewell_create(&http->options, &wire);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+forget_farewell(CsHttp *http)
+{
+	if (http->farewell)
+		cs_farewell_take_back(http->farewell);
+	http->farewell = NULL;
+	if (http->farewell_context)
+		MemoryContextDelete(http->farewell_context);
+	http->farewell_context = NULL;
 }
 
 void
@@ -267,6 +319,7 @@ begin_exchange(CsHttp *http, const CsHttpRequest *request)
 	http->url = http->host = NULL;
 	http->sent = http->tunnel_failed = false;
 	http->answered = http->ended = false;
+	http->refusal = NULL;
 	http->authenticates = request->authenticates;
 	if (!is_ahead)
 		MemoryContextReset(http->exchange);
@@ -382,22 +435,29 @@ send_hop(CsHttp *http, const CsHttpRequest *request, Hop *hop)
 static void
 start_hop(CsHttp *http, const CsHttpRequest *request, const Hop *hop, CsTransfer *transfer)
 {
-	CsTransferRequest wire = { .method = hop->method,
-							   .url = hop_url(request, hop, true),
-							   .host = hop->url->host,
-							   .tls = strcmp(hop->url->scheme, "https") == 0,
-							   .ahead = hop->ahead,
-							   .fresh_connection = !request->repeatable,
-							   .tunnel_port = cs_http_tunnel_port(http, hop->url) };
+	CsTransferRequest wire = { 0 };
 
+	fill_wire(http, request, hop, &wire);
+	cs_transfer_start(transfer, &wire);
+}
+
+static void
+fill_wire(CsHttp *http, const CsHttpRequest *request, const Hop *hop, CsTransferRequest *wire)
+{
+	wire->method = hop->method;
+	wire->url = hop_url(request, hop, true);
+	wire->host = hop->url->host;
+	wire->tls = strcmp(hop->url->scheme, "https") == 0;
+	wire->ahead = hop->ahead;
+	wire->fresh_connection = !request->repeatable;
+	wire->tunnel_port = cs_http_tunnel_port(http, hop->url);
 	if (hop->first_origin)
-		wire.headers = list_concat_copy(request->headers, request->credentials);
+		wire->headers = list_concat_copy(request->headers, request->credentials);
 	if (hop->with_body)
 	{
-		wire.body = request->body;
-		wire.body_len = request->body_len;
+		wire->body = request->body;
+		wire->body_len = request->body_len;
 	}
-	cs_transfer_start(transfer, &wire);
 }
 
 static void

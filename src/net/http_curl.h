@@ -1,7 +1,7 @@
 /*
  * http_curl.h
- *		A transfer as libcurl sees it.  The only file that includes libcurl; included by http.c
- *		and http_setup.c only.
+ *		A transfer as libcurl sees it.  The only file that includes libcurl; included by http.c,
+ *		http_setup.c and http_farewell.c only.
  */
 #ifndef CS_HTTP_CURL_H
 #define CS_HTTP_CURL_H
@@ -51,6 +51,9 @@ struct CsTransfer
 /* Makes the transfer's handle carry this request, from libcurl's defaults on: nothing of an earlier
  * request stays.  Sets no callbacks.  Throws 53200 and HV000. */
 extern void cs_transfer_set_options(CsTransfer *transfer, const CsTransferRequest *request);
+
+/* Sees to it that the transfer's handle opens sockets only to addresses that are allowed, and counts them. */
+extern void cs_transfer_guard(CsTransfer *transfer);
 
 /* Throws unless libcurl took an option. */
 extern void cs_curl_check(CURLcode code);

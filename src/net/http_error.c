@@ -16,7 +16,7 @@
 #define MAX_DETAIL 500
 
 /* How much of the body of a refusal is read, and how long that may take. */
-#define MAX_BODY 4096
+#define MAX_BODY 16384
 #define BODY_TIMEOUT_MS 5000
 
 static void throw_timeout(CsHttp *http, const CsFailure *failure) pg_attribute_noreturn();
@@ -26,7 +26,6 @@ static char *failure_detail(CsHttp *http);
 static char *sentence(char *text);
 static int status_code(int status);
 static const char *status_hint(CsHttp *http, int status);
-static char *body_beginning(CsHttp *http);
 
 void
 cs_http_throw_failure(CsHttp *http)
@@ -149,15 +148,39 @@ void
 cs_http_throw_status(CsHttp *http)
 {
 	int status = cs_http_status(http);
-	char *body = body_beginning(http);
+	const char *body = cs_http_refusal(http);
 	const char *hint = status_hint(http, status);
 
 	cs_transfer_drop(http->transfer);
 	CHECK_FOR_INTERRUPTS();
-	ereport(ERROR, (errcode(status_code(status)),
-					errmsg("\"%s\" answered with HTTP status %d", cs_http_shown_url(http), status),
-					*body != '\0' ? errdetail("The answer begins: %s", body) : 0,
-					hint ? errhint("%s", hint) : 0));
+	ereport(ERROR,
+			(errcode(status_code(status)),
+			 errmsg("\"%s\" answered with HTTP status %d", cs_http_shown_url(http), status),
+			 *body != '\0' ? errdetail("The answer begins: %s",
+									   cs_http_redact(http, body, (int) strlen(body), MAX_DETAIL))
+						   : 0,
+			 hint ? errhint("%s", hint) : 0));
+}
+
+const char *
+cs_http_refusal(CsHttp *http)
+{
+	MemoryContext old = MemoryContextSwitchTo(http->exchange);
+	StringInfoData body;
+	const char *data;
+	size_t len;
+
+	if (http->refusal == NULL)
+	{
+		initStringInfo(&body);
+		cs_transfer_limit(http->transfer, BODY_TIMEOUT_MS);
+		while (!http->ended && body.len < MAX_BODY &&
+			   cs_http_next_piece(http, &data, &len) == CS_BODY_DATA)
+			appendBinaryStringInfo(&body, data, Min(len, (size_t) (MAX_BODY - body.len)));
+		http->refusal = cs_http_redact(http, body.data, body.len, MAX_BODY);
+	}
+	MemoryContextSwitchTo(old);
+	return http->refusal;
 }
 
 void
@@ -294,21 +317,4 @@ status_hint(CsHttp *http, int status)
 								 : "Check the object, and the options that shape the request: "
 								   "headers, pagination and what it needs.";
 	}
-}
-
-/* As much of the body as a message needs, fit to be shown; what goes wrong with it is not worth
- * another error. */
-static char *
-body_beginning(CsHttp *http)
-{
-	StringInfoData body;
-	const char *data;
-	size_t len;
-
-	initStringInfo(&body);
-	cs_transfer_limit(http->transfer, BODY_TIMEOUT_MS);
-	while (!http->ended && body.len < MAX_BODY &&
-		   cs_http_next_piece(http, &data, &len) == CS_BODY_DATA)
-		appendBinaryStringInfo(&body, data, Min(len, (size_t) (MAX_BODY - body.len)));
-	return cs_http_redact(http, body.data, body.len, MAX_DETAIL);
 }

@@ -107,6 +107,10 @@ typedef struct CsTransfer CsTransfer;
  * before in the same context, it shares connections. */
 extern CsTransfer *cs_transfer_create(const CsHttpOptions *options, CsTransfer *sibling);
 
+/* Makes a transfer that was not begun yet go on whenever the other one is waited for, or any that has joined it,
+ * and use the same connections.  The other one must be released later. */
+extern void cs_transfer_join(CsTransfer *transfer, const CsTransfer *other);
+
 /* Ends what is under way and begins a request. */
 extern void cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request);
 
@@ -137,6 +141,14 @@ extern const CsFailure *cs_transfer_failure(const CsTransfer *transfer);
 
 /* How far it got. */
 extern CsHttpStep cs_transfer_step(const CsTransfer *transfer);
+
+typedef struct CsFarewell CsFarewell;
+
+/* Prepares a request that is sent when CurrentMemoryContext goes away, unless it was taken back.  What request
+ * and options point to must live as long as that context; headers are copied. */
+extern CsFarewell *cs_farewell_create(const CsHttpOptions *options,
+									  const CsTransferRequest *request);
+extern void cs_farewell_take_back(CsFarewell *farewell);
 
 typedef enum CsBodyStatus
 {
@@ -169,11 +181,14 @@ struct CsHttp
 	bool authenticates; /* see CsHttpRequest */
 	bool sent;			/* the present hop is on its way, or was */
 	bool allow_unproven_end;
-	bool answered;			/* the head of an answer is there */
-	bool ended;				/* the end of its body was reported */
-	int64 bytes;			/* of all answers */
-	int64 response_bytes;	/* of this one */
-	TimestampTz next_start; /* no request before this */
+	const char *refusal;			/* see cs_http_refusal; in exchange; NULL: not read */
+	bool answered;					/* the head of an answer is there */
+	bool ended;						/* the end of its body was reported */
+	CsFarewell *farewell;			/* or NULL */
+	MemoryContext farewell_context; /* of it and its request; NULL if there is none */
+	int64 bytes;					/* of all answers */
+	int64 response_bytes;			/* of this one */
+	TimestampTz next_start;			/* no request before this */
 };
 
 /* Where to connect to in place of the URL's host, its tunnel opened; 0: to the host itself.  Throws 42501

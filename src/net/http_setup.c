@@ -6,7 +6,8 @@
 
 #include "net/http_curl.h"
 
-#define USER_AGENT "censync/1.0"
+/* Google compresses only for agents that have "gzip" in their name. */
+#define USER_AGENT "censync/1.0 (gzip)"
 
 /* Bytes libcurl asks the kernel for at once; its upper limit in older versions. */
 #define RECEIVE_SIZE (512 * 1024)
@@ -51,7 +52,8 @@ cs_transfer_set_options(CsTransfer *transfer, const CsTransferRequest *request)
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long) request->fresh_connection));
 	cs_curl_check(
 		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long) options->connect_timeout_s));
-	cs_curl_check(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_SIZE));
+	/* Refused, and not needed, where a request before has not got as far as to give its buffer back. */
+	(void) curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_SIZE);
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT));
 	cs_curl_check(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error));
 	if (request->tunnel_port != 0)

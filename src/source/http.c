@@ -12,17 +12,16 @@
 #include "utils/resowner.h"
 
 #include "base/errors.h"
-#include "base/settings.h"
 #include "net/auth.h"
 #include "net/redact.h"
 #include "net/url.h"
 #include "source/check.h"
 #include "source/headers.h"
 #include "source/http.h"
+#include "source/http_options.h"
 #include "source/option_table.h"
 #include "source/pages.h"
 #include "source/since.h"
-#include "source/ssh.h"
 
 /* What one batch holds at most, whichever comes first. */
 #define BATCH_RECORDS 1000
@@ -68,9 +67,8 @@ static const char *ask_for_newer(HttpReader *reader, const CsReadSpec *spec, con
 static void http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check);
 static CsReadStatus http_next_batch(CsReader *base, CsBatch *batch);
 static char *http_record_json(CsReader *base, const CsRecord *record);
-static void set_up_columns(HttpReader *reader, const CsReadSpec *spec);
-static CsHttp *create_client(HttpReader *reader);
 static List *named_hosts(const CsOptionSet *set);
+static void set_up_columns(HttpReader *reader, const CsReadSpec *spec);
 static void fetch_page(HttpReader *reader);
 static void prepare_request(HttpReader *reader, const char *url);
 static void look_ahead(HttpReader *reader, bool at_end);
@@ -81,8 +79,6 @@ static void start_decoder(HttpReader *reader, const char *data, size_t len);
 static CsFormat format_of_page(HttpReader *reader, const char *data, size_t len);
 static void end_page(HttpReader *reader);
 static CsFormat format_by_name(const char *name);
-static void report_steps(CsCheck *check, CsHttpStep failed, bool ok, bool tls, bool tunneled,
-						 char *detail);
 
 const CsSourceType cs_source_http = { "http",	  CS_FOR_HTTP, false, http_open,
 									  http_check, NULL,		   NULL,  NULL };
@@ -118,7 +114,8 @@ http_open(const CsSourceType *type, const CsReadSpec *spec)
 	reader->headers = headers ? cs_headers_parse(headers) : NIL;
 	reader->format = format_by_name(cs_option_get(reader->options, "format"));
 	reader->auth = cs_auth_create(cs_options_credentials(reader->options->user));
-	reader->http = create_client(reader);
+	reader->http = cs_http_client(reader->options, named_hosts(reader->options),
+								  cs_auth_secrets(reader->auth));
 	reader->pager = cs_pager_create(reader->options, url);
 	reader->compares_pages = cs_pager_compares(reader->pager);
 	set_up_columns(reader, spec);
@@ -175,9 +172,10 @@ http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller);
-		report_steps(check, CS_HTTP_QUERY, true, tls, tunneled,
-					 psprintf("%s answered with %s", cs_url_display(cs_http_url(reader->http)),
-							  status == CS_READ_ROWS ? "records" : "no record"));
+		cs_http_report_steps(check, CS_HTTP_QUERY, true, tls, tunneled,
+							 psprintf("%s answered with %s",
+									  cs_url_display(cs_http_url(reader->http)),
+									  status == CS_READ_ROWS ? "records" : "no record"));
 	}
 	PG_CATCH();
 	{
@@ -187,8 +185,8 @@ http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 		MemoryContextSwitchTo(caller);
 		if (cs_error_is_cancel(error->code))
 			cs_error_throw(error);
-		report_steps(check, cs_http_step(reader->http), false, tls, tunneled,
-					 cs_check_words(error));
+		cs_http_report_steps(check, cs_http_step(reader->http), false, tls, tunneled,
+							 cs_check_words(error));
 	}
 	PG_END_TRY();
 	CurrentResourceOwner = owner;
@@ -269,32 +267,6 @@ set_up_columns(HttpReader *reader, const CsReadSpec *spec)
 		reader->projection.names[i] = base->columns[i].name;
 		i++;
 	}
-}
-
-static CsHttp *
-create_client(HttpReader *reader)
-{
-	CsOptionSet *set = reader->options;
-	CsHttpOptions http = { 0 };
-	const char *size = cs_option_get(set, "max_response_size");
-	const char *rate = cs_option_get(set, "rate_limit");
-	int64 cap = (int64) cs_max_response_size_mb * 1024 * 1024;
-	CsHttp *client;
-
-	http.allow_http = cs_option_bool(cs_option_get_default(set, "allow_http", "false"));
-	http.ca_file = cs_option_get(set, "ca_file");
-	http.connect_timeout_s = cs_option_int(cs_option_get_default(set, "connect_timeout", "10"));
-	http.timeout_s = cs_option_int(cs_option_get_default(set, "timeout", "3600"));
-	http.stall_timeout_s = cs_option_int(cs_option_get_default(set, "stall_timeout", "60"));
-	http.max_response_bytes = size ? Min(cap, cs_option_bytes(size)) : cap;
-	http.requests_per_second = rate ? cs_option_rate(rate) : 0;
-	http.secrets = cs_auth_secrets(reader->auth);
-	http.tunnel = cs_ssh_spec(set);
-	http.tunnel_hosts = http.tunnel ? named_hosts(set) : NIL;
-	client = cs_http_create(&http);
-	(void) cs_http_allow_unproven_end(
-		client, strcmp(cs_option_get_default(set, "end_of_body", "proven"), "close") == 0);
-	return client;
 }
 
 /* Those that a tunnel may be asked for. */
@@ -480,20 +452,4 @@ format_by_name(const char *name)
 	if (strcmp(name, "json") == 0)
 		return CS_FORMAT_JSON;
 	return strcmp(name, "csv") == 0 ? CS_FORMAT_CSV : CS_FORMAT_NDJSON;
-}
-
-/* The steps before the one that was reached went well; that one did or did not. */
-static void
-report_steps(CsCheck *check, CsHttpStep reached, bool ok, bool tls, bool tunneled, char *detail)
-{
-	static const char *const names[] = {
-		"resolve", "ssh", "connect", "tls", "authenticate", "query"
-	};
-
-	for (int step = CS_HTTP_RESOLVE; step < (int) reached; step++)
-		if (step != CS_HTTP_SSH || tunneled)
-			cs_check_step(
-				check, names[step], true,
-				pstrdup(step == CS_HTTP_TLS && !tls ? "not used: the url is http" : "ok"));
-	cs_check_step(check, names[reached], ok, detail);
 }

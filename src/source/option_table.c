@@ -31,6 +31,13 @@ static void check_pagination(const char *name, const char *value);
 static void check_cursor_format(const char *name, const char *value);
 static void check_pointer(const char *name, const char *value);
 static void check_word(const char *name, const char *value);
+static void check_account(const char *name, const char *value);
+static void check_warehouse_id(const char *name, const char *value);
+static void check_disposition(const char *name, const char *value);
+static void check_token_type(const char *name, const char *value);
+static void check_authority(const char *name, const char *value);
+static void check_parallel(const char *name, const char *value);
+static void check_duration(const char *name, const char *value);
 static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
@@ -57,12 +64,13 @@ static void bad_value(const char *name, const char *expected) pg_attribute_noret
 /* Every option there is, by name within its group. */
 static const CsOption options[] = {
 	/* where, and how carefully */
-	{ "allow_http", CS_FOR_HTTP, SERVER, true, check_boolean },
+	{ "allow_http", CS_FOR_WEB, SERVER, true, check_boolean },
+	{ "base_url", CS_FOR_SERVICE, SERVER, true, check_url },
 	{ "ca_file", CS_FOR_ALL, SERVER, true, NULL },
 	{ "connect_timeout", CS_FOR_ALL, SERVER, false, check_some_seconds },
-	{ "end_of_body", CS_FOR_HTTP, SERVER, false, check_end_of_body },
-	{ "max_response_size", CS_FOR_HTTP, SERVER, false, check_size },
-	{ "rate_limit", CS_FOR_HTTP, SERVER, false, check_rate },
+	{ "end_of_body", CS_FOR_WEB, SERVER, false, check_end_of_body },
+	{ "max_response_size", CS_FOR_WEB, SERVER, false, check_size },
+	{ "rate_limit", CS_FOR_WEB, SERVER, false, check_rate },
 	{ "read_only_intent", CS_FOR_TDS, SERVER, false, check_boolean },
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
@@ -71,14 +79,46 @@ static const CsOption options[] = {
 	/* what a webhook wants to hear */
 	{ "events", CS_FOR_WEBHOOK, SERVER, false, check_events },
 	/* where a database is */
-	{ "database", CS_FOR_SQL, SERVER, false, NULL },
-	{ "host", CS_FOR_SQL, SERVER, false, check_host },
-	{ "port", CS_FOR_SQL, SERVER, false, check_port },
+	{ "database", CS_FOR_SQL | CS_FOR_SNOWFLAKE, SERVER, false, NULL },
+	{ "host", CS_FOR_SQL | CS_FOR_ELASTICSEARCH | CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS, SERVER,
+	  false, check_host },
+	{ "port", CS_FOR_SQL | CS_FOR_ELASTICSEARCH, SERVER, false, check_port },
 	/* through which SSH host */
 	{ "ssh_config_file", CS_FOR_ALL, SERVER, true, cs_ssh_check_path },
 	{ "ssh_host", CS_FOR_ALL, SERVER, false, cs_ssh_check_host },
 	{ "ssh_known_hosts", CS_FOR_ALL, SERVER, false, cs_ssh_check_known_hosts },
 	{ "ssh_port", CS_FOR_ALL, SERVER, false, check_port },
+	/* where at a service, and how it is read */
+	{ "account", CS_FOR_SNOWFLAKE, SERVER, false, check_account },
+	{ "array_fields", CS_FOR_ELASTICSEARCH, READ, false, NULL },
+	{ "async", CS_FOR_ROCKSET, READ, false, check_boolean },
+	{ "catalog", CS_FOR_DATABRICKS, SERVER, false, NULL },
+	{ "cloud_id", CS_FOR_ELASTICSEARCH, SERVER, false, NULL },
+	{ "dataset", CS_FOR_BIGQUERY, SERVER, false, NULL },
+	{ "field_multi_value_leniency", CS_FOR_ELASTICSEARCH, READ, false, check_boolean },
+	{ "header_row", CS_FOR_SHEETS, READ, false, check_count },
+	{ "disposition", CS_FOR_DATABRICKS, READ, false, check_disposition },
+	{ "http_path", CS_FOR_DATABRICKS, SERVER, false, NULL },
+	{ "index", CS_FOR_ELASTICSEARCH, READ, false, NULL },
+	{ "json_fields", CS_FOR_ELASTICSEARCH, READ, false, NULL },
+	{ "jwt_account", CS_FOR_SNOWFLAKE, SERVER, false, check_account },
+	{ "location", CS_FOR_BIGQUERY, SERVER, false, check_word },
+	{ "maximum_bytes_billed", CS_FOR_BIGQUERY, READ, false, check_size },
+	{ "metadata_host", CS_FOR_GOOGLE, SERVER, true, check_authority },
+	{ "page_timeout", CS_FOR_ELASTICSEARCH, READ, false, check_duration },
+	{ "parallel", CS_FOR_SERVICE & ~CS_FOR_BIGQUERY, READ, false, check_parallel },
+	{ "project", CS_FOR_BIGQUERY, SERVER, false, NULL },
+	{ "quota_project", CS_FOR_GOOGLE, SERVER, false, check_word },
+	{ "region", CS_FOR_ROCKSET, SERVER, false, check_word },
+	{ "role", CS_FOR_SNOWFLAKE, SERVER, false, NULL },
+	{ "schema", CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS, SERVER, false, NULL },
+	{ "serial_dates", CS_FOR_SHEETS, READ, false, NULL },
+	{ "spreadsheet_id", CS_FOR_SHEETS, READ, false, NULL },
+	{ "tiebreaker", CS_FOR_ELASTICSEARCH, READ, false, check_word },
+	{ "virtual_instance", CS_FOR_ROCKSET, SERVER, false, check_word },
+	{ "warehouse", CS_FOR_SNOWFLAKE, SERVER, false, NULL },
+	{ "warehouse_id", CS_FOR_DATABRICKS, SERVER, false, check_warehouse_id },
+	{ "workspace", CS_FOR_ROCKSET, READ, false, NULL },
 	/* how libpq connects, under its own names */
 	{ "application_name", CS_FOR_LIBPQ, SERVER, false, NULL },
 	{ "channel_binding", CS_FOR_LIBPQ, SERVER, false, check_channel_binding },
@@ -102,7 +142,7 @@ static const CsOption options[] = {
 	{ "tcp_user_timeout", CS_FOR_LIBPQ, SERVER, false, check_count },
 	/* what */
 	{ "object", CS_FOR_ALL, CS_LEVEL_TABLE, false, NULL },
-	{ "query", CS_FOR_SQL, CS_LEVEL_TABLE, false, NULL },
+	{ "query", CS_FOR_SQL | (CS_FOR_SERVICE & ~CS_FOR_SHEETS), CS_LEVEL_TABLE, false, NULL },
 	{ "source", CS_FOR_ALL, CS_LEVEL_COLUMN, false, NULL },
 	/* in which form */
 	{ "delimiter", CS_FOR_HTTP, READ, false, check_delimiter },
@@ -122,30 +162,36 @@ static const CsOption options[] = {
 	{ "next_url_path", CS_FOR_HTTP, READ, false, check_pointer },
 	{ "offset_param", CS_FOR_HTTP, READ, false, check_word },
 	{ "page_param", CS_FOR_HTTP, READ, false, check_word },
-	{ "page_size", CS_FOR_HTTP, READ, false, check_count },
+	{ "page_size", CS_FOR_WEB, READ, false, check_count },
 	{ "page_size_param", CS_FOR_HTTP, READ, false, check_word },
 	{ "page_start", CS_FOR_HTTP, READ, false, check_count },
 	{ "pagination", CS_FOR_HTTP, READ, false, check_pagination },
 	{ "total_pages_path", CS_FOR_HTTP, READ, false, check_pointer },
 	{ "total_path", CS_FOR_HTTP, READ, false, check_pointer },
 	/* as whom */
-	{ "api_key", CS_FOR_HTTP, USER, false, NULL },
+	{ "api_key", CS_FOR_HTTP | CS_FOR_ELASTICSEARCH | CS_FOR_ROCKSET, USER, false, NULL },
 	{ "api_key_header", CS_FOR_HTTP, USER, false, check_word },
 	{ "api_key_parameter", CS_FOR_HTTP, USER, false, check_word },
 	{ "client_auth", CS_FOR_HTTP, USER, false, check_client_auth },
-	{ "client_id", CS_FOR_HTTP, USER, false, NULL },
-	{ "client_secret", CS_FOR_HTTP, USER, false, NULL },
+	{ "client_id", CS_FOR_HTTP | CS_FOR_DATABRICKS, USER, false, NULL },
+	{ "client_secret", CS_FOR_HTTP | CS_FOR_DATABRICKS, USER, false, NULL },
 	{ "password", CS_FOR_ALL, USER, false, NULL },
 	{ "password_required", CS_FOR_LIBPQ, USER, false, check_password_required },
+	{ "private_key", CS_FOR_SNOWFLAKE, USER, false, NULL },
+	{ "private_key_passphrase", CS_FOR_SNOWFLAKE, USER, false, NULL },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
 	{ "secret", CS_FOR_WEBHOOK, USER, false, check_secret },
+	{ "service_account_key", CS_FOR_GOOGLE, USER, false, NULL },
 	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
 	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
 	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
 	{ "tls_cert_file", CS_FOR_MYSQL, USER, CS_BY_FILE_READER, NULL },
 	{ "tls_key_file", CS_FOR_MYSQL, USER, CS_BY_FILE_READER, NULL },
 	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
-	{ "token", CS_FOR_HTTP, USER, false, NULL },
+	{ "token",
+	  CS_FOR_HTTP | CS_FOR_GOOGLE | CS_FOR_ELASTICSEARCH | CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS,
+	  USER, false, NULL },
+	{ "token_type", CS_FOR_SNOWFLAKE, USER, false, check_token_type },
 	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },
 };
@@ -285,6 +331,64 @@ check_word(const char *name, const char *value)
 {
 	if (value[0] == '\0' || strpbrk(value, " \t\r\n:") != NULL)
 		bad_value(name, "a name without spaces and colons");
+}
+
+static void
+check_account(const char *name, const char *value)
+{
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+
+	if (value[0] == '\0' || strspn(value, letters) != strlen(value))
+		bad_value(name, "organization-account, or locator.region, without https:// and the domain");
+}
+
+static void
+check_warehouse_id(const char *name, const char *value)
+{
+	if (value[0] == '\0' || strspn(value, "0123456789abcdefABCDEF") != strlen(value))
+		bad_value(name, "the hexadecimal id of a SQL warehouse");
+}
+
+static void
+check_disposition(const char *name, const char *value)
+{
+	check_one_of(name, value, "external_links, inline");
+}
+
+static void
+check_token_type(const char *name, const char *value)
+{
+	check_one_of(name, value, "oauth, pat");
+}
+
+/* host or host:port */
+static void
+check_authority(const char *name, const char *value)
+{
+	if (value[0] == '\0' || strpbrk(value, " \t\r\n/@?#") != NULL)
+		bad_value(name, "a host, maybe with a port");
+}
+
+static void
+check_parallel(const char *name, const char *value)
+{
+	int parallel = cs_option_int(value);
+
+	if (parallel < 1 || parallel > 16)
+		bad_value(name, "a number from 1 to 16");
+}
+
+/* As Elasticsearch writes them. */
+static void
+check_duration(const char *name, const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+
+	if (digits == 0 || digits > 9 || value[0] == '0' ||
+		(strcmp(value + digits, "s") != 0 && strcmp(value + digits, "m") != 0 &&
+		 strcmp(value + digits, "h") != 0))
+		bad_value(name, "a time such as '30s', '5m' or '1h'");
 }
 
 static void

@@ -14,8 +14,18 @@
 #define CS_FOR_MYSQL 8
 #define CS_FOR_SQLSERVER 16
 #define CS_FOR_SYNAPSE 32
+#define CS_FOR_BIGQUERY 64
+#define CS_FOR_SHEETS 128
+#define CS_FOR_SNOWFLAKE 256
+#define CS_FOR_DATABRICKS 512
+#define CS_FOR_ELASTICSEARCH 1024
+#define CS_FOR_ROCKSET 2048
 #define CS_FOR_WEBHOOK 0x10000 /* no source: what is told of events; see webhook.h */
 
+#define CS_FOR_GOOGLE (CS_FOR_BIGQUERY | CS_FOR_SHEETS)
+#define CS_FOR_SERVICE                                                                             \
+	(CS_FOR_GOOGLE | CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS | CS_FOR_ELASTICSEARCH | CS_FOR_ROCKSET)
+#define CS_FOR_WEB (CS_FOR_HTTP | CS_FOR_SERVICE)
 #define CS_FOR_LIBPQ (CS_FOR_POSTGRES | CS_FOR_REDSHIFT)
 #define CS_FOR_TDS (CS_FOR_SQLSERVER | CS_FOR_SYNAPSE)
 #define CS_FOR_SQL (CS_FOR_LIBPQ | CS_FOR_MYSQL | CS_FOR_TDS)

@@ -63,6 +63,33 @@ cs_text_input(CsTextInput *target, const CsField *field, bool *isnull)
 	return InputFunctionCall(&target->input, text, target->ioparam, target->typmod);
 }
 
+bool
+cs_text_input_takes_json(const CsTextInput *target, Oid column)
+{
+	return target->is_array && is_json_type(getBaseType(column));
+}
+
+/* JSON's null is one here. */
+Datum
+cs_text_input_json(CsTextInput *target, Oid type, Datum value, bool *isnull)
+{
+	CsField field = { CS_VALUE_NULL, NULL, 0 };
+	Oid output;
+	bool is_varlena;
+
+	if (!*isnull)
+	{
+		getTypeOutputInfo(type, &output, &is_varlena);
+		field.text = OidOutputFunctionCall(output, value);
+		field.text += strspn(field.text, " \t\r\n");
+		field.kind = field.text[0] == '['				   ? CS_VALUE_ARRAY
+					 : strncmp(field.text, "null", 4) == 0 ? CS_VALUE_NULL
+														   : CS_VALUE_TEXT;
+		field.len = (int) strlen(field.text);
+	}
+	return cs_text_input(target, &field, isnull);
+}
+
 static bool
 is_json_type(Oid type)
 {

@@ -30,4 +30,11 @@ extern void cs_text_input_init(CsTextInput *target, Oid type, int32 typmod);
 /* The value, in CurrentMemoryContext; throws whatever the type's input function throws. */
 extern Datum cs_text_input(CsTextInput *target, const CsField *field, bool *isnull);
 
+/* Does a column of that type become such a value by way of its JSON text?  So it is from json and jsonb to
+ * arrays. */
+extern bool cs_text_input_takes_json(const CsTextInput *target, Oid column);
+
+/* That value; type: the column's, value: undefined if the column is null. */
+extern Datum cs_text_input_json(CsTextInput *target, Oid type, Datum value, bool *isnull);
+
 #endif /* CS_CONVERT_H */

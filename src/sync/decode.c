@@ -29,6 +29,7 @@ typedef struct DecodeColumn
 	const CsMapping *mapping;
 	int source;			   /* position in the scope; -1 for expressions and constants */
 	ExprState *expression; /* typed values and expressions, else NULL */
+	bool json;			   /* typed values that are converted by their JSON text */
 	List *used;			   /* int: positions an expression reads */
 	CsTextInput input;	   /* for text */
 	Datum constant;		   /* of CS_MAP_VALUE, decoded once, in the plan's context */
@@ -217,7 +218,10 @@ plan_column(CsDecodePlan *plan, int i)
 		case CS_MAP_COLUMN:
 			column->source = cs_scope_find(&plan->scope, mapping->source);
 			Assert(column->source >= 0);
-			if (plan->typed)
+			column->json =
+				plan->typed &&
+				cs_text_input_takes_json(&column->input, plan->scope.columns[column->source].typid);
+			if (plan->typed && !column->json)
 				column->expression = cs_expression_compile_column(&plan->scope, column->source,
 																  dest->typid, dest->typmod);
 			break;
@@ -231,7 +235,7 @@ plan_column(CsDecodePlan *plan, int i)
 			break;
 	}
 	plan->direct &=
-		mapping->kind == CS_MAP_VALUE || (mapping->kind == CS_MAP_COLUMN && plan->typed &&
+		mapping->kind == CS_MAP_VALUE || (mapping->kind == CS_MAP_COLUMN && column->expression &&
 										  cs_expression_is_bare_column(column->expression));
 	error_context_stack = callback.previous;
 }
@@ -292,12 +296,8 @@ decode_records(CsDecodePlan *plan, const CsBatch *batch, CsRow *rows, volatile i
 
 		row->decoded = 0;
 		row->error = NULL;
-		if (record->error_code && record->error_column == 0)
-		{
-			row->error = record_error(record);
-			continue;
-		}
-		decode_record(plan, record, row);
+		if (record->error_code == 0 || record->error_column > 0)
+			decode_record(plan, record, row);
 		if (record->error_code)
 			blame_column(plan, record, row);
 		else
@@ -324,6 +324,13 @@ decode_record(CsDecodePlan *plan, const CsRecord *record, CsRow *row)
 		{
 			row->values[i] = column->constant;
 			row->nulls[i] = column->constant_null;
+		}
+		else if (column->json)
+		{
+			row->nulls[i] = record->nulls[column->source];
+			row->values[i] =
+				cs_text_input_json(&column->input, plan->scope.columns[column->source].typid,
+								   record->values[column->source], &row->nulls[i]);
 		}
 		else
 			row->values[i] =
@@ -372,13 +379,18 @@ check_key(const CsMappingSet *set, CsRow *row)
 		}
 }
 
-/* One value of the record is none; its key is known unless that is of it. */
+/* One value of the record, or all of it, is none; its key is known unless that is of it. */
 static void
 blame_column(const CsDecodePlan *plan, const CsRecord *record, CsRow *row)
 {
 	int bad = record->error_column - 1;
 
 	row->error = record_error(record);
+	if (bad < 0)
+	{
+		row->decoded = 0;
+		return;
+	}
 	row->error->column = plan->scope.columns[bad].name;
 	for (int i = plan->set->nkeys - 1; i >= 0; i--)
 		if (plan->columns[i].source == bad || list_member_int(plan->columns[i].used, bad))

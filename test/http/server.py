@@ -93,6 +93,11 @@ CREDENTIALS; /auth/KIND answers two records, /auth/KIND/REST what /REST does
   /auth/echo            an error (status=N, default 403) that repeats the credentials in several
                         forms; pad=N characters before them; type=json | text
 
+SERVICES, each from documents that were put; see fakehttp/google.py, databricks.py, snowflake.py
+  /google/token         takes JWTs of a service account       /computeMetadata/v1  gives tokens
+  /bigquery/v2          BigQuery                              /v4/spreadsheets     Google Sheets
+  /snowflake/api/v2     Snowflake                             /databricks/api/2.0  Databricks
+
 LOG: a line of JSON per request, written before the answer: time, connection (a number), tls,
 method, target, path, query, headers (lower-case names), body_length, body, status (0: no answer).
 """
@@ -108,15 +113,20 @@ import time
 from fakehttp.auth import auth, token
 from fakehttp.bad import bad
 from fakehttp.content import control, data, files
+from fakehttp.databricks import databricks, storage
 from fakehttp.gen import generate
+from fakehttp.google import SERVICES as GOOGLE
 from fakehttp.hook import hook
 from fakehttp.pages import pages
+from fakehttp.snowflake import snowflake
 from fakehttp.state import State
 from fakehttp.wire import Refused, Server
 
 ROUTES = {"files": files, "data": data, "gen": generate, "hook": hook, "pages": pages, "bad": bad,
           "slowpages": lambda request, kind: pages(request, kind, pause=0.2),
           "control": control}
+
+SERVICES = {"databricks": databricks, "snowflake": snowflake, "storage": storage}
 
 
 def route(request, path=None):
@@ -127,6 +137,10 @@ def route(request, path=None):
         return auth(request, kind, rest, route)
     if (first, rest) == ("oauth", "token"):
         return token(request)
+    if first in GOOGLE:
+        return GOOGLE[first](request, rest)
+    if first in SERVICES:
+        return SERVICES[first](request, rest)
     if first not in ROUTES or not rest or "/" in rest:
         raise Refused(404, "there is nothing here")
     return ROUTES[first](request, rest)

@@ -37,6 +37,7 @@ test_real_data();
 test_other_encodings();
 test_random();
 test_quick_input();
+test_rows();
 
 $node->stop;
 done_testing();
@@ -650,5 +651,69 @@ WITH RECURSIVE damaged AS (
 	SELECT type, overlay(value PLACING substr('0123456789-+:.TZ eE', 1 + (random() * 18)::int, (random() * 2)::int)
 		FROM 1 + (random() * (length(value) - 1))::int FOR (random() * 2)::int), kind, n + 1 FROM damaged WHERE n < 60 AND value <> '')
 SELECT type, value FROM damaged WHERE $differ LIMIT 5
+SQL
+}
+
+# Rows of values: plain ones, others, and damaged ones, against what jsonb says.
+sub test_rows
+{
+	my @cases = (
+		[ 'array', '[["1",null,true],["a\\n\\u00e9\\ud83d\\ude00\\"\\\\/",-1.5e3,""],[[1,{"x":null}],{"a":[]},"y"],[],[1]]', undef,
+			qq({1,NULL,true}\n{"a\né😀\\"\\\\/",-1.5e3,""}\n{"[1,{\\"x\\":null}]","{\\"a\\":[]}",y}\n{NULL,NULL,NULL}\n{1,NULL,NULL}) ],
+		[ 'array', '{"data":[["1","2","3"]],"more":1}', '/data', '{1,2,3}' ],
+		[ 'array', '[[1,2,3,4]]', '', 'HV021 record has 4 values for 3 columns' ],
+		[ 'array', '[{"a":1}]', '', '22023 record is not a JSON array' ],
+		[ 'array', '{"status":"ok"}', '/result/data', '' ],
+		[ 'cells', '{"rows":[ { "f" : [ { "v" : "1" } , { "v" : null },{"v":"x"} ] },{"f":[{"v":[{"v":"1"}]},{"v":{"f":[{"v":"q"}]}},{}]}]}', '/rows',
+			qq({1,NULL,x}\n{"[{\\"v\\":\\"1\\"}]","{\\"f\\":[{\\"v\\":\\"q\\"}]}",NULL}) ],
+		[ 'cells', '{"rows":[["1"]]}', '/rows', '22023 record is not a JSON object' ],
+	);
+	foreach my $case (@cases)
+	{
+		my ($format, $body, $records, $expected) = @$case;
+		foreach my $chunk (1, 2, 3, 7, 1000)
+		{
+			is($node->safe_psql('postgres', sprintf(
+					q{SELECT string_agg(coalesce(texts::text, error_code || ' ' || error_message), E'\n' ORDER BY number)
+					FROM unit_decode(convert_to('%s', 'UTF8'), '%s', %s, NULL, '{a,b,c}', %d)},
+					$body =~ s/'/''/gr, $format, defined $records ? "'$records'" : 'NULL', $chunk)), $expected, "$format rows in pieces of $chunk");
+		}
+	}
+	is($node->safe_psql('postgres', <<'SQL'), '', 'damaged rows');
+CREATE FUNCTION row_oracle(line bytea, format text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE expected text[]; got record; doc json; valid bool := false;
+BEGIN
+	BEGIN
+		doc := convert_from(line, 'UTF8')::json;
+		IF format = 'array' THEN
+			valid := jsonb_typeof(doc::jsonb) = 'array' AND json_array_length(doc) <= 3;
+			expected := ARRAY[doc->>0, doc->>1, doc->>2];
+		ELSE
+			valid := (SELECT jsonb_typeof(doc::jsonb) = 'object' AND count(*) = 1 AND bool_and(key = 'f' AND jsonb_typeof(value::jsonb) = 'array') FROM json_each(doc));
+			valid := valid AND json_array_length(doc->'f') <= 3 AND (SELECT coalesce(bool_and(jsonb_typeof(e::jsonb) = 'object' AND e::jsonb - 'v' = '{}'), true) FROM json_array_elements(doc->'f') e);
+			IF NOT valid THEN RETURN NULL; END IF;
+			expected := ARRAY[doc->'f'->0->>'v', doc->'f'->1->>'v', doc->'f'->2->>'v'];
+		END IF;
+	EXCEPTION WHEN data_exception OR invalid_parameter_value THEN valid := false;
+	END;
+	BEGIN
+		SELECT * INTO got FROM unit_decode('\x5b'::bytea || line || '\x5d'::bytea, format, '', NULL, '{a,b,c}', 5) WHERE number = 1;
+		IF NOT valid AND (got.error_code IS NULL AND got.texts IS NOT NULL) AND position('\x2c'::bytea in line) = 0 THEN
+			RETURN format('ACCEPTED %s: %s', encode(line, 'hex'), got);
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		IF valid THEN RETURN format('THROWN %s: %s', encode(line, 'hex'), sqlerrm); END IF;
+		RETURN NULL;
+	END;
+	IF valid AND (got.error_code IS NOT NULL OR expected IS DISTINCT FROM got.texts) THEN
+		RETURN format('ROW %s: %s, expected %s', encode(line, 'hex'), got, expected);
+	END IF;
+	RETURN NULL;
+END $$;
+SELECT setseed(0.25);
+SELECT o FROM generate_series(1, 20000) g, LATERAL (SELECT CASE g % 2 WHEN 0 THEN 'array' ELSE 'cells' END AS f) s,
+	LATERAL row_oracle(mutate(convert_to(CASE f WHEN 'array' THEN (ARRAY['["1",null,true]', '["eight bytes and more","é\n\u00e9", -0.5e-3 ]', '[ [1], "" ,{"a":1}]'])[1 + g / 2 % 3]
+		ELSE (ARRAY['{"f":[{"v":"1"},{"v":null},{"v":"x"}]}', ' { "f" : [ { "v" : "more \"than\" eight" } , {"v":[{"v":"1"}]} ] } '])[1 + g / 2 % 2] END, 'UTF8')), f) o
+	WHERE o IS NOT NULL LIMIT 3;
 SQL
 }

@@ -310,7 +310,7 @@ sub test_bodies
 	like(http('plain', '/echo?x=1', method => 'POST', body => 'a=b', headers => { 'Content-Type' => 'text/x', 'X-Empty' => '' }),
 		qr/"body": "a=b".*|"content-type": "text\/x"/, 'a POST');
 	my $echo = $json->decode((split /\|/, http('plain', '/echo', headers => { 'X-One' => '1' }), 8)[7]);
-	is_deeply($echo->{headers}, { host => "localhost:$port{plain}", 'user-agent' => 'censync/1.0', accept => '*/*', 'accept-encoding' => 'gzip', 'x-one' => '1' },
+	is_deeply($echo->{headers}, { host => "localhost:$port{plain}", 'user-agent' => 'censync/1.0 (gzip)', accept => '*/*', 'accept-encoding' => 'gzip', 'x-one' => '1' },
 		'nothing else is sent');
 	$echo = $json->decode((split /\|/, http('plain', '/echo', method => 'POST'), 8)[7]);
 	is($echo->{headers}{'content-length'}, '0', 'a POST without body');

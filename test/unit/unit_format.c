@@ -48,7 +48,7 @@ static const char *const kind_names[] = { "null",	"string", "number", "bool",
 										  "object", "array",  "text" };
 
 static void feeder_open(Feeder *feeder, FunctionCallInfo fcinfo);
-static CsFormat read_format(const char *name);
+static CsFormat read_format(const char *name, CsRowShape *shape);
 static bool feeder_next(Feeder *feeder, CsRecord *record);
 static void feed_piece(Feeder *feeder);
 static void put_record(Feeder *feeder, const CsRecord *record, int64 number, ReturnSetInfo *rsinfo);
@@ -195,7 +195,8 @@ feeder_open(Feeder *feeder, FunctionCallInfo fcinfo)
 	Datum *names = NULL;
 
 	memset(feeder, 0, sizeof(Feeder));
-	options.format = read_format(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	options.format = read_format(text_to_cstring(PG_GETARG_TEXT_PP(1)), &options.shape);
+	options.ragged = options.may_lack_records = options.shape != CS_ROW_OBJECT;
 	options.records = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	options.delimiter = PG_ARGISNULL(3) ? '\0' : *text_to_cstring(PG_GETARG_TEXT_PP(3));
 	if (!PG_ARGISNULL(4))
@@ -214,8 +215,14 @@ feeder_open(Feeder *feeder, FunctionCallInfo fcinfo)
 }
 
 static CsFormat
-read_format(const char *name)
+read_format(const char *name, CsRowShape *shape)
 {
+	*shape = strcmp(name, "array") == 0	  ? CS_ROW_ARRAY
+			 : strcmp(name, "cells") == 0 ? CS_ROW_CELLS
+										  : CS_ROW_OBJECT;
+	if (*shape != CS_ROW_OBJECT)
+		return CS_FORMAT_JSON;
+
 	for (int i = 0; i < lengthof(format_names); i++)
 		if (strcmp(format_names[i], name) == 0)
 			return (CsFormat) i;

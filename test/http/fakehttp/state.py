@@ -32,6 +32,7 @@ class State:
         self.tokens = {}        # OAuth token -> [uses left or None, expiry or None]
         self.issued = 0
         self.gates = {}         # gate -> how many releases are left
+        self.services = {}      # what fake services remember
         self.waiting = {}       # gate -> how many requests wait at it
 
     def reset(self):

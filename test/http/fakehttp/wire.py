@@ -148,6 +148,9 @@ def parse_query(text):
         name, _, value = piece.partition("=")
         # As form decoders do, so that a client that leaves a plus sign unencoded is found out.
         name, value = (decode(part.replace("+", " ")) for part in (name, value))
+        if name == "ranges":            # the one that a real service takes repeatedly
+            query.setdefault(name, []).append(value)
+            continue
         if not name or name in query:
             raise Refused(400, "empty or repeated query parameter", close=True)
         query[name] = value

@@ -1,0 +1,504 @@
+/*
+ * bigquery.c
+ *		Source: Google BigQuery, by its REST API v2.
+ *
+ * A query runs as a job, whose result is then read page by page; rows of a
+ * table are listed, which costs nothing; views are queried.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "net/url.h"
+#include "source/bigquery.h"
+#include "source/json_peek.h"
+#include "source/option_table.h"
+#include "source/services.h"
+
+#define BASE_URL "https://bigquery.googleapis.com/bigquery/v2"
+#define SCOPE "https://www.googleapis.com/auth/bigquery"
+
+/* How long a request waits for its job, in ms.  The first one less, since only its answer has the name by
+ * which the job can be canceled. */
+#define FIRST_WAIT 1000
+#define WAIT 10000
+
+/* Rows of a page where only some are wanted. */
+#define FEW_ROWS 1000
+
+/* A statement is run anew this often after failures that are no fault of its own. */
+#define MAX_JOBS 3
+
+static CsServiceSession *create(const CsReadSpec *spec, CsOptionSet *options);
+static const char *qualify(const BqSession *session, const char *object, char **project,
+						   char **dataset);
+static bool authorize(CsServiceSession *base, CsHttpRequest *request, bool renew);
+static void describe(CsServiceSession *base);
+static void describe_object(BqSession *session);
+static void set_table_path(BqSession *session, const char *project, const char *dataset,
+						   const char *table);
+static void run(BqSession *session);
+static json_t *submit(BqSession *session, int *status);
+static char *query_body(BqSession *session);
+static json_t *await_job(BqSession *session, json_t *answer, int *status);
+static bool is_complete(const json_t *answer);
+static bool may_run_again(const json_t *answer);
+static void note_job(BqSession *session, const json_t *answer);
+static char *job_path(const BqSession *session, const char *verb, const char *parameters);
+static void take_result(BqSession *session, const json_t *answer);
+static void narrow(CsServiceSession *base, const bool *needed);
+static char *quoted_names(const BqSession *session, const bool *needed, const char *quote);
+static void keep_columns(BqSession *session, const bool *needed);
+static bool next_part(CsServiceSession *base, CsServicePart *part);
+static char *page_url(const BqSession *session, const char *token);
+static char *guess_next(CsServiceSession *base, const char *beginning);
+static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
+
+const CsService cs_source_bigquery = {
+	.base = CS_SERVICE("bigquery", CS_FOR_BIGQUERY),
+	.create = create,
+	.authorize = authorize,
+	.may_pass = cs_bq_may_pass,
+	.refuse = cs_bq_refuse,
+	.describe = describe,
+	.narrow = narrow,
+	.next_part = next_part,
+	.sequential = true,
+	.guess_next = guess_next,
+	.end_part = end_part,
+	.list = cs_bq_list,
+	.probe = cs_bq_probe,
+};
+
+static CsServiceSession *
+create(const CsReadSpec *spec pg_attribute_unused(), CsOptionSet *options)
+{
+	BqSession *session = palloc0(sizeof(BqSession));
+
+	session->base.context = CurrentMemoryContext;
+	session->base.base_url = cs_option_get_default(options, "base_url", BASE_URL);
+	session->auth = cs_google_auth_create(&session->base, options, SCOPE);
+	session->dataset = cs_option_get(options, "dataset");
+	session->location = cs_option_get(options, "location");
+	if (cs_option_get(options, "project"))
+		session->project = pstrdup(cs_option_get(options, "project"));
+	return &session->base;
+}
+
+static bool
+authorize(CsServiceSession *base, CsHttpRequest *request, bool renew)
+{
+	return cs_google_authorize(((BqSession *) base)->auth, base, request, renew);
+}
+
+/* The one that pays. */
+const char *
+cs_bq_project(BqSession *session)
+{
+	if (session->project == NULL)
+		session->project = cs_google_auth_project(session->auth, &session->base);
+	if (session->project == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+						errmsg("the server has no option \"project\""),
+						errhint("ALTER SERVER ... OPTIONS (ADD project 'my-project')")));
+	return session->project;
+}
+
+static void
+describe(CsServiceSession *base)
+{
+	BqSession *session = (BqSession *) base;
+
+	if (base->spec->query)
+	{
+		session->statement = base->spec->query;
+		run(session);
+	}
+	else if (base->spec->object)
+		describe_object(session);
+	else
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("there is neither a query nor an object"),
+						errhint("Give object => 'dataset.table' or query => 'SELECT ...'.")));
+}
+
+/* Tables, snapshots and clones can be listed, everything else is queried. */
+static void
+describe_object(BqSession *session)
+{
+	char *project;
+	char *dataset;
+	const char *table = qualify(session, session->base.spec->object, &project, &dataset);
+	json_t *answer;
+	BqField *fields;
+	char *type;
+	int n;
+
+	set_table_path(session, project ? project : cs_bq_project(session), dataset, table);
+	answer = cs_service_call(&session->base,
+							 cs_service_request(&session->base, "GET", session->table_path, NULL),
+							 0, NULL);
+	fields = cs_bq_fields(json_object_get(answer, "schema"), &n);
+	if (n == 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("\"%s\" has no columns", session->base.spec->object),
+						errhint("It must be a table or view with a schema.")));
+	cs_bq_set_columns(&session->base, fields, n);
+	type = cs_json_text(answer, "type");
+	if (type && strcmp(type, "TABLE") != 0 && strcmp(type, "SNAPSHOT") != 0 &&
+		strcmp(type, "CLONE") != 0)
+		session->statement =
+			psprintf("`%s.%s.%s`", project ? project : session->project, dataset, table);
+}
+
+/* [project.]dataset.table, or [project:]; the project may have dots itself.  Returns the table. */
+static const char *
+qualify(const BqSession *session, const char *object, char **project, char **dataset)
+{
+	char *text = pstrdup(object);
+	char *dot;
+	char *before;
+
+	*project = NULL;
+	for (char *p = text; (p = strchr(p, '`')) != NULL;)
+		memmove(p, p + 1, strlen(p));
+	dot = strrchr(text, '.');
+	if (dot == NULL && session->dataset)
+	{
+		*dataset = pstrdup(session->dataset);
+		return text;
+	}
+	if (dot == NULL || dot[1] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("object \"%s\" names no dataset", object),
+						errhint("It is 'dataset.table' or 'project.dataset.table'; the server "
+								"option \"dataset\" stands for the first.")));
+	*dot = '\0';
+	before = strrchr(text, '.');
+	if (strrchr(text, ':') > before)
+		before = strrchr(text, ':');
+	*dataset = before ? before + 1 : text;
+	if (before)
+	{
+		*before = '\0';
+		*project = text;
+	}
+	return dot + 1;
+}
+
+static void
+set_table_path(BqSession *session, const char *project, const char *dataset, const char *table)
+{
+	session->table_path = psprintf("/projects/%s/datasets/%s/tables/%s", cs_url_encode(project),
+								   cs_url_encode(dataset), cs_url_encode(table));
+}
+
+/* Runs the statement to its end, and looks at the result, none of whose rows are asked for yet. */
+static void
+run(BqSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->base.context);
+
+	for (int jobs = 1;; jobs++)
+	{
+		int status;
+		json_t *answer = await_job(session, submit(session, &status), &status);
+
+		cs_service_set_farewell(&session->base, NULL);
+		if (status < 300)
+		{
+			take_result(session, answer);
+			break;
+		}
+		if (jobs == MAX_JOBS || !may_run_again(answer))
+			cs_bq_throw(session, answer, status);
+		cs_service_wait(jobs * 2);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static json_t *
+submit(BqSession *session, int *status)
+{
+	char *path = psprintf("/projects/%s/queries", cs_url_encode(cs_bq_project(session)));
+	CsHttpRequest *request = cs_service_request(&session->base, "POST", path, query_body(session));
+
+	session->job = NULL;
+	/* Its requestId makes one job of it; and it only reads. */
+	request->repeatable = true;
+	return cs_service_call(&session->base, request, 400, status);
+}
+
+static char *
+query_body(BqSession *session)
+{
+	const char *billed = cs_option_get(session->base.options, "maximum_bytes_billed");
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"query\": %s, \"useLegacySql\": false, \"timeoutMs\": %d",
+					 cs_json_quote(session->statement), FIRST_WAIT);
+	appendStringInfo(&json, ", \"maxResults\": 0, \"requestId\": \"%s\"", cs_service_random_id());
+	if (session->location)
+		cs_bq_append_member(&json, "location", cs_json_quote(session->location));
+	if (billed)
+		cs_bq_append_member(&json, "maximumBytesBilled",
+							psprintf("\"" INT64_FORMAT "\"", cs_option_bytes(billed)));
+	if (session->dataset)
+		cs_bq_append_member(&json, "defaultDataset",
+							psprintf("{\"projectId\": %s, \"datasetId\": %s}",
+									 cs_json_quote(session->project),
+									 cs_json_quote(session->dataset)));
+	cs_bq_append_member(&json, "labels", "{\"application\": \"censync\"}");
+	cs_bq_append_member(&json, "formatOptions", "{\"useInt64Timestamp\": true}");
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+void
+cs_bq_append_member(StringInfo json, const char *name, const char *value)
+{
+	appendStringInfo(json, ", \"%s\": %s", name, value);
+}
+
+/* The answer that has the result, or says why there is none. */
+static json_t *
+await_job(BqSession *session, json_t *answer, int *status)
+{
+	for (int polls = 1; *status < 300; polls++)
+	{
+		note_job(session, answer);
+		if (is_complete(answer))
+			break;
+		if (session->job == NULL)
+			ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+							errmsg("BigQuery did not say which job runs the query"),
+							errhint("Check the server option \"base_url\".")));
+		cs_service_set_farewell(
+			&session->base,
+			cs_service_request(&session->base, "POST", job_path(session, "cancel", ""), NULL));
+		if (polls > 1)
+			cs_service_wait(polls);
+		answer = cs_service_call(
+			&session->base,
+			cs_service_request(&session->base, "GET",
+							   job_path(session, NULL,
+										psprintf("maxResults=0&timeoutMs=%d"
+												 "&formatOptions.useInt64Timestamp=true",
+												 WAIT)),
+							   NULL),
+			400, status);
+	}
+	return answer;
+}
+
+static bool
+is_complete(const json_t *answer)
+{
+	return json_is_true(json_object_get(answer, "jobComplete"));
+}
+
+/* A job that failed by no fault of its statement, which a new one may not share. */
+static bool
+may_run_again(const json_t *answer)
+{
+	const char *reason = cs_bq_reason(answer);
+
+	return reason &&
+		   (strcmp(reason, "jobBackendError") == 0 || strcmp(reason, "jobInternalError") == 0 ||
+			strcmp(reason, "jobRateLimitExceeded") == 0);
+}
+
+static void
+note_job(BqSession *session, const json_t *answer)
+{
+	const json_t *reference = json_object_get(answer, "jobReference");
+
+	if (session->job || cs_json_text(reference, "jobId") == NULL)
+		return;
+	session->job = cs_json_text(reference, "jobId");
+	session->job_project = cs_json_text(reference, "projectId");
+	session->job_location = cs_json_text(reference, "location");
+	if (session->job_project == NULL)
+		session->job_project = session->project;
+}
+
+/* verb: "cancel", or NULL for the result; parameters: of the query string, "" for none. */
+static char *
+job_path(const BqSession *session, const char *verb, const char *parameters)
+{
+	const char *location = session->job_location ? session->job_location : session->location;
+	StringInfoData path;
+
+	initStringInfo(&path);
+	appendStringInfo(&path, "/projects/%s/%s/%s", cs_url_encode(session->job_project),
+					 verb ? "jobs" : "queries", cs_url_encode(session->job));
+	if (verb)
+		appendStringInfo(&path, "/%s", verb);
+	if (location)
+		appendStringInfo(&path, "?location=%s", cs_url_encode(location));
+	if (parameters[0])
+		appendStringInfo(&path, "%c%s", location ? '&' : '?', parameters);
+	return path.data;
+}
+
+static void
+take_result(BqSession *session, const json_t *answer)
+{
+	const char *kind = json_string_value(json_object_get(answer, "statementType"));
+	BqField *fields;
+	int n;
+
+	session->base.total = cs_json_int(answer, "totalRows", -1);
+	fields = cs_bq_fields(json_object_get(answer, "schema"), &n);
+	if (n == 0 || session->base.total < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the source query returns no rows"),
+				 kind ? errdetail("BigQuery takes it for a statement of type %s.",
+								  cs_http_redact(session->base.http, kind, (int) strlen(kind), 60))
+					  : 0,
+				 errhint("It must be one statement that returns rows, or a script that ends "
+						 "with one.")));
+	if (session->job == NULL && session->base.total > 0)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("BigQuery did not say which job has the result"),
+						errhint("Check the server option \"base_url\".")));
+	cs_bq_set_columns(&session->base, fields, n);
+	session->submitted = true;
+}
+
+/* Only now is it known which columns a view is asked for. */
+static void
+narrow(CsServiceSession *base, const bool *needed)
+{
+	BqSession *session = (BqSession *) base;
+
+	if (session->submitted)
+		return;
+	if (session->statement)
+	{
+		session->statement =
+			psprintf("SELECT %s FROM %s", quoted_names(session, needed, "`"), session->statement);
+		run(session);
+		return;
+	}
+	session->fields = quoted_names(session, needed, "");
+	keep_columns(session, needed);
+}
+
+/* The columns by comma; the first of them if none is needed. */
+static char *
+quoted_names(const BqSession *session, const bool *needed, const char *quote)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < session->base.ncolumns; i++)
+		if (needed[i])
+			appendStringInfo(&names, "%s%s%s%s", names.len ? "," : "", quote,
+							 session->base.columns[i].name, quote);
+	if (names.len == 0)
+		appendStringInfo(&names, "%s%s%s", quote, session->base.columns[0].name, quote);
+	return names.data;
+}
+
+/* Rows then have those alone, in their order. */
+static void
+keep_columns(BqSession *session, const bool *needed)
+{
+	CsServiceSession *base = &session->base;
+	int n = 0;
+
+	for (int i = 0; i < base->ncolumns; i++)
+		if (needed[i])
+		{
+			base->columns[n] = base->columns[i];
+			base->cells[n++] = base->cells[i];
+		}
+	base->ncolumns = Max(n, 1);
+}
+
+static bool
+next_part(CsServiceSession *base, CsServicePart *part)
+{
+	BqSession *session = (BqSession *) base;
+
+	if (session->started && session->page_token == NULL)
+		return false;
+	if (session->submitted && base->total == 0)
+		return false;
+	session->started = true;
+	part->request.url = page_url(session, session->page_token);
+	part->records = "/rows";
+	part->shape = CS_ROW_CELLS;
+	part->may_lack_records = true;
+	return true;
+}
+
+/* token: NULL for the first one. */
+static char *
+page_url(const BqSession *session, const char *token)
+{
+	const CsServiceSession *base = &session->base;
+	const char *size = cs_option_get(base->options, "page_size");
+	StringInfoData url;
+
+	initStringInfo(&url);
+	appendStringInfoString(&url, base->base_url);
+	if (session->submitted)
+		appendStringInfo(&url, "%s&",
+						 job_path(session, NULL, "fields=jobComplete,pageToken,totalRows,rows"));
+	else
+		appendStringInfo(&url, "%s/data?selectedFields=%s&", session->table_path,
+						 cs_url_encode(session->fields));
+	appendStringInfoString(&url, "formatOptions.useInt64Timestamp=true");
+	if (size)
+		appendStringInfo(&url, "&maxResults=%d", cs_option_int(size));
+	else if (base->spec->partial)
+		appendStringInfo(&url, "&maxResults=%d", FEW_ROWS);
+	if (token)
+		appendStringInfo(&url, "&pageToken=%s", cs_url_encode(token));
+	return url.data;
+}
+
+static char *
+guess_next(CsServiceSession *base, const char *beginning)
+{
+	char *token = cs_json_peek(beginning, "/pageToken");
+
+	return token ? page_url((BqSession *) base, token) : NULL;
+}
+
+/* The total is that of the first page: a table that changes meanwhile is an error. */
+static void
+end_part(CsServiceSession *base, const char *envelope, int64 rows)
+{
+	BqSession *session = (BqSession *) base;
+	json_t *page = cs_json_parse(envelope, strlen(envelope));
+	char *token = cs_json_text(page, "pageToken");
+	int64 total = cs_json_int(page, "totalRows", -1);
+
+	if (session->submitted && !is_complete(page))
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("BigQuery sent a page of a result that is not complete"),
+						errhint("Run it again.")));
+	if (base->total < 0)
+		base->total = total;
+	if (total < 0 || total != base->total)
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("the number of rows changed while they were being read"),
+						errdetail("It was " INT64_FORMAT ", and then " INT64_FORMAT ".",
+								  base->total, total),
+						errhint("Run it again, or read by a query, which has a result that does "
+								"not change.")));
+	session->rows += rows;
+	if (token && session->page_token && strcmp(token, session->page_token) == 0)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("BigQuery named the same page twice"), errhint("Run it again.")));
+	if (token && session->rows > base->total)
+		token = NULL; /* the reader says that there are too many */
+	if (session->page_token)
+		pfree(session->page_token);
+	session->page_token = token ? MemoryContextStrdup(base->context, token) : NULL;
+}

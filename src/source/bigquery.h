@@ -1,0 +1,75 @@
+/*
+ * bigquery.h
+ *		What the files of source bigquery share.
+ */
+#ifndef CS_BIGQUERY_H
+#define CS_BIGQUERY_H
+
+#include "lib/stringinfo.h"
+#include "source/google_auth.h"
+
+/* A field of a schema: a column, or a member of a STRUCT. */
+typedef struct BqField
+{
+	char *name;	   /* of members: none twice */
+	char *type;	   /* upper case, as GoogleSQL has it: INT64, STRUCT */
+	char *element; /* RANGE: of its bounds */
+	bool repeated;
+	bool required;
+	int64 precision; /* 0: not said, as the following */
+	int64 scale;
+	int64 length;
+	int nfields; /* STRUCT */
+	struct BqField *fields;
+} BqField;
+
+typedef struct BqSession
+{
+	CsServiceSession base; /* must be first */
+	CsGoogleAuth *auth;
+	char *project;		  /* that pays */
+	const char *dataset;  /* that unqualified names in a query are of, or NULL */
+	const char *location; /* or NULL */
+	const char *
+		statement; /* what is run: the query, or one over a view; NULL: rows of a table are listed */
+	char *table_path; /* of the object */
+	char *fields;	  /* selectedFields of it, or NULL */
+	char *job;		  /* once it runs */
+	char *job_project;
+	char *job_location; /* or NULL */
+	bool submitted;		/* the statement has a result */
+	bool started;		/* a page was asked for */
+	char *page_token;	/* of the next page; NULL: there is none */
+	int64 rows;			/* of the pages so far */
+} BqSession;
+
+/* The project that pays; throws if nobody names it. */
+extern const char *cs_bq_project(BqSession *session);
+
+/* A member, after a comma, of an object that has some. */
+extern void cs_bq_append_member(StringInfo json, const char *name, const char *value);
+
+/* bigquery_list.c: CsService.probe, CsService.list. */
+extern void cs_bq_probe(CsServiceSession *base);
+extern List *cs_bq_list(CsServiceSession *base, const char *schema, List *only);
+
+/* bigquery_types.c: fields of a schema, in CurrentMemoryContext; columns and cells of them in the session. */
+extern BqField *cs_bq_fields(const json_t *schema, int *n);
+extern void cs_bq_set_columns(CsServiceSession *session, BqField *fields, int n);
+extern void cs_bq_set_column(CsColumn *column, CsCell *cell, BqField *field);
+
+/* bigquery_range.c */
+extern void cs_bq_set_range(CsColumn *column, CsCell *cell, const BqField *field);
+
+/* bigquery_nested.c: CsCell.read of STRUCT and ARRAY. */
+extern Datum cs_bq_cell_nested(CsCell *cell, const CsField *field, char **why);
+
+/* bigquery_error.c: the reason in an error's document, or NULL; CsService.may_pass, CsService.refuse; what
+ * an error's document means. */
+extern const char *cs_bq_reason(const json_t *document);
+extern bool cs_bq_may_pass(CsServiceSession *session, int status, const char *body);
+extern void cs_bq_refuse(CsServiceSession *session, int status, const char *body);
+extern void cs_bq_throw(BqSession *session, const json_t *document, int status)
+	pg_attribute_noreturn();
+
+#endif /* CS_BIGQUERY_H */

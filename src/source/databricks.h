@@ -1,0 +1,43 @@
+/*
+ * databricks.h
+ *		What the files of the source databricks share.
+ */
+#ifndef CS_DATABRICKS_H
+#define CS_DATABRICKS_H
+
+#include "net/auth.h"
+#include "source/service.h"
+
+/* In the session's context, as is what it points to. */
+typedef struct CsDatabricks
+{
+	CsServiceSession base; /* must be first */
+	CsAuth *auth;
+	const char *warehouse;
+	const char *statement; /* its id, whose result is read */
+	bool external;		   /* chunks are behind links */
+	int nchunks;
+	int64 *chunk_rows; /* announced, per chunk; -1: not */
+	int next_chunk;
+} CsDatabricks;
+
+/* Sets base_url, warehouse and whatever logs in, from options; no network.  Throws 22023, 28000. */
+extern void cs_databricks_log_in(CsDatabricks *session, const CsOptionSet *options);
+
+/* As CsService.authorize. */
+extern bool cs_databricks_authorize(CsServiceSession *base, CsHttpRequest *request, bool renew);
+
+/* As CsService.refuse. */
+extern void cs_databricks_refuse(CsServiceSession *base, int status, const char *body);
+
+/* Throws unless the status of a statement is that of success, or of one that goes on (false). */
+extern bool cs_databricks_check_status(CsServiceSession *base, const json_t *answer);
+
+/* A column of that type, as the manifest or Unity Catalog name it. */
+extern void cs_databricks_set_type(CsColumn *column, CsCell *cell, const char *type,
+								   int64 precision, int64 scale);
+
+/* As CsService.list. */
+extern List *cs_databricks_list(CsServiceSession *base, const char *schema, List *only);
+
+#endif /* CS_DATABRICKS_H */

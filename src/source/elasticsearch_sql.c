@@ -1,0 +1,259 @@
+/*
+ * elasticsearch_sql.c
+ *		Results of SQL in Elasticsearch and OpenSearch: a first page with the
+ *		columns, and a cursor for the others.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+
+#include "source/elasticsearch.h"
+
+/* Groups after which OpenSearch stops without a word: 2.x, 3.x. */
+#define GROUPS_OF_2 1000
+#define GROUPS_OF_3 10000
+
+static const char *rows_member(const ElasticSession *session);
+static char *statement_body(ElasticSession *session);
+static char *trim_statement(const char *query);
+static bool has_word(const char *query, const char *word);
+static void refuse_having(const ElasticSession *session);
+static void set_columns(ElasticSession *session, const json_t *document);
+static void set_cursor(ElasticSession *session, const json_t *document);
+static void check_size(const json_t *document, int64 rows);
+static void check_groups(const ElasticSession *session);
+
+/* The first page comes with the columns, and is kept. */
+void
+cs_elastic_sql_describe(ElasticSession *session)
+{
+	CsServiceSession *base = &session->base;
+	CsHttpRequest *request;
+	const json_t *document;
+
+	if (session->opensearch)
+		refuse_having(session);
+	request = cs_service_request(
+		base, "POST", session->opensearch ? "/_plugins/_sql?format=jdbc" : "/_sql?format=json",
+		statement_body(session));
+	request->repeatable = true;
+	session->first_page = cs_service_call_text(base, request);
+	document = cs_json_parse_without(session->first_page, rows_member(session));
+	cs_elastic_check_answer(session, document);
+	set_columns(session, document);
+	set_cursor(session, document);
+}
+
+static const char *
+rows_member(const ElasticSession *session)
+{
+	return session->opensearch ? "/datarows" : "/rows";
+}
+
+static char *
+statement_body(ElasticSession *session)
+{
+	const CsOptionSet *options = session->base.options;
+	const char *leniency = cs_option_get(options, "field_multi_value_leniency");
+	int timeout_s = cs_option_int(cs_option_get_default(options, "timeout", "3600"));
+	StringInfoData body;
+
+	initStringInfo(&body);
+	appendStringInfo(&body, "{\"query\":%s,\"fetch_size\":%d",
+					 cs_json_quote(trim_statement(session->base.spec->query)), session->page_size);
+	if (!session->opensearch)
+	{
+		appendStringInfo(&body, ",\"field_multi_value_leniency\":%s",
+						 leniency && cs_option_bool(leniency) ? "true" : "false");
+		if (timeout_s > 0)
+			appendStringInfo(&body, ",\"request_timeout\":\"%ds\"", timeout_s);
+		appendStringInfo(&body, ",\"page_timeout\":%s", cs_json_quote(session->page_timeout));
+	}
+	appendStringInfoChar(&body, '}');
+	return body.data;
+}
+
+/* Neither takes a semicolon at the end. */
+static char *
+trim_statement(const char *query)
+{
+	char *text = pstrdup(query + strspn(query, " \t\r\n"));
+	size_t len = strlen(text);
+
+	while (len > 0 && strchr(" \t\r\n;", text[len - 1]))
+		text[--len] = '\0';
+	return text;
+}
+
+/* A word of the statement, outside of quotes and comments. */
+static bool
+has_word(const char *query, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = query; *p; p++)
+	{
+		if (*p == '\'' || *p == '"' || *p == '`')
+		{
+			const char *end = strchr(p + 1, *p);
+
+			if (end == NULL)
+				return false;
+			p = end;
+		}
+		else if (isalpha((unsigned char) *p) || *p == '_')
+		{
+			size_t n = 1;
+
+			while (isalnum((unsigned char) p[n]) || p[n] == '_')
+				n++;
+			if (n == len && pg_strncasecmp(p, word, len) == 0)
+				return true;
+			p += n - 1;
+		}
+	}
+	return false;
+}
+
+/* Groups are cut before HAVING chooses among them: the number of rows would not tell. */
+static void
+refuse_having(const ElasticSession *session)
+{
+	if (has_word(session->base.spec->query, "having"))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("OpenSearch can't be trusted with HAVING"),
+			 errdetail("It leaves groups out behind the first %d without telling, before HAVING.",
+					   session->major < 3 ? GROUPS_OF_2 : GROUPS_OF_3),
+			 errhint("Read the groups, and choose among them with a foreign table.")));
+}
+
+static void
+set_columns(ElasticSession *session, const json_t *document)
+{
+	CsServiceSession *base = &session->base;
+	const json_t *columns = json_object_get(document, session->opensearch ? "schema" : "columns");
+
+	if (!json_is_array(columns) || json_array_size(columns) == 0)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("the service answered a query without columns"),
+						errhint("Check the address of the server: something else may answer "
+								"there.")));
+	base->ncolumns = (int) json_array_size(columns);
+	base->columns = palloc0(sizeof(CsColumn) * base->ncolumns);
+	base->cells = palloc0(sizeof(CsCell) * base->ncolumns);
+	for (int i = 0; i < base->ncolumns; i++)
+	{
+		const json_t *column = json_array_get(columns, i);
+		const char *name = cs_json_text(column, "alias");
+		const char *type = cs_json_text(column, "type");
+
+		if (name == NULL || !session->opensearch)
+			name = cs_json_text(column, "name");
+		base->columns[i].name = pstrdup(name ? name : psprintf("column%d", i + 1));
+		if (cs_elastic_is_listed(session, "array_fields", base->columns[i].name))
+			cs_cell_set(&base->columns[i], &base->cells[i], JSONBOID, -1, cs_elastic_read_array);
+		else if (cs_elastic_is_listed(session, "json_fields", base->columns[i].name))
+			cs_cell_set(&base->columns[i], &base->cells[i], JSONBOID, -1, cs_cell_json_value);
+		else
+			cs_elastic_type_of_sql(&base->columns[i], &base->cells[i], type ? type : "");
+	}
+}
+
+/* The service is told when nobody wants the rest. */
+static void
+set_cursor(ElasticSession *session, const json_t *document)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->base.context);
+
+	session->cursor = cs_json_text(document, "cursor");
+	if (session->cursor && session->cursor[0] == '\0')
+		session->cursor = NULL;
+	cs_service_set_farewell(
+		&session->base,
+		session->cursor
+			? cs_service_request(&session->base, "POST",
+								 session->opensearch ? "/_plugins/_sql/close" : "/_sql/close",
+								 psprintf("{\"cursor\":%s}", cs_json_quote(session->cursor)))
+			: NULL);
+	MemoryContextSwitchTo(old);
+}
+
+bool
+cs_elastic_sql_next(ElasticSession *session, CsServicePart *part)
+{
+	CsServiceSession *base = &session->base;
+
+	if (session->ended)
+		return false;
+	part->records = rows_member(session);
+	part->shape = CS_ROW_ARRAY;
+	part->may_lack_records = true;
+	if (session->first_page)
+	{
+		part->answer = session->first_page;
+		return true;
+	}
+	part->request = *cs_service_request(
+		base, "POST", session->opensearch ? "/_plugins/_sql?format=jdbc" : "/_sql?format=json",
+		psprintf("{\"cursor\":%s}", cs_json_quote(session->cursor)));
+	part->request.repeatable = true;
+	return true;
+}
+
+void
+cs_elastic_sql_end(ElasticSession *session, const char *envelope, int64 rows)
+{
+	const json_t *document = cs_json_parse(envelope, strlen(envelope));
+
+	cs_elastic_check_answer(session, document);
+	if (!json_is_array(json_object_get(document, session->opensearch ? "datarows" : "rows")))
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("the service answered a query without rows"),
+						errhint("Check the address of the server: something else may answer "
+								"there.")));
+	if (session->opensearch)
+		check_size(document, rows);
+	if (session->first_page)
+		pfree(session->first_page);
+	session->first_page = NULL;
+	session->rows += rows;
+	set_cursor(session, document);
+	session->ended = session->cursor == NULL;
+	if (session->ended && session->opensearch)
+		check_groups(session);
+}
+
+/* OpenSearch says how many rows a page has. */
+static void
+check_size(const json_t *document, int64 rows)
+{
+	int64 size = cs_json_int(document, "size", rows);
+
+	if (size != rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("the source sent " INT64_FORMAT " of the " INT64_FORMAT
+						" rows that it announced for a part of the result",
+						rows, size),
+				 errhint("Nothing was changed. Run it again; if it happens again, the source is "
+						 "at fault.")));
+}
+
+static void
+check_groups(const ElasticSession *session)
+{
+	const char *query = session->base.spec->query;
+	bool grouped = has_word(query, "group") || has_word(query, "distinct");
+
+	if (grouped && (session->rows == GROUPS_OF_2 || session->rows == GROUPS_OF_3))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("OpenSearch may have left groups out"),
+			 errdetail("It sent " INT64_FORMAT " groups, which is where it stops without telling.",
+					   session->rows),
+			 errhint("Ask for fewer groups at a time, with WHERE.")));
+}

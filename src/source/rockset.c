@@ -1,0 +1,458 @@
+/*
+ * rockset.c
+ *		Rockset, and what speaks its API, as a source: SQL over HTTP, results in
+ *		pages of objects.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+
+#include "net/auth.h"
+#include "net/url.h"
+#include "source/option_table.h"
+#include "source/rockset.h"
+#include "source/services.h"
+
+#define DEFAULT_PAGE_SIZE "10000"
+
+/* The service's own limits of a query. */
+#define TIMEOUT_MS 120000
+#define ASYNC_TIMEOUT_MS 1800000
+
+#define MAX_MESSAGE 500
+
+static CsServiceSession *create(const CsReadSpec *spec, CsOptionSet *options);
+static char *address(const CsOptionSet *options);
+static bool authorize(CsServiceSession *base, CsHttpRequest *request, bool renew);
+static void refuse(CsServiceSession *base, int status, const char *body);
+static void throw_error(RocksetSession *session, int status, const json_t *error)
+	pg_attribute_noreturn();
+static int error_code(int status, const char *type);
+static const char *error_hint(int status);
+static void check_answer(RocksetSession *session, const json_t *document);
+static void describe(CsServiceSession *base);
+static char *select_all(const RocksetSession *session, char **workspace, char **name);
+static char *submit(RocksetSession *session, const char *query);
+static char *await_end(RocksetSession *session, char *answer);
+static CsHttpRequest *page_request(RocksetSession *session);
+static void set_pages(RocksetSession *session, const json_t *document);
+static void start_members(RocksetSession *session);
+static bool next_part(CsServiceSession *base, CsServicePart *part);
+static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
+static CsField *spread(CsServiceSession *base, CsRecord *raw);
+static List *list(CsServiceSession *base, const char *schema, List *only);
+static bool is_wanted(const char *name, List *only);
+static void probe(CsServiceSession *base);
+
+const CsService cs_source_rockset = {
+	.base = CS_SERVICE("rockset", CS_FOR_ROCKSET),
+	.create = create,
+	.authorize = authorize,
+	.refuse = refuse,
+	.describe = describe,
+	.next_part = next_part,
+	.sequential = true,
+	.end_part = end_part,
+	.spread = spread,
+	.list = list,
+	.probe = probe,
+};
+
+static CsServiceSession *
+create(const CsReadSpec *spec pg_attribute_unused(), CsOptionSet *options)
+{
+	RocksetSession *session = palloc0(sizeof(RocksetSession));
+	CsCredentials credentials = { 0 };
+	const char *key = cs_option_get_user(options, "api_key");
+
+	session->workspace = cs_option_get_default(options, "workspace", "commons");
+	session->page_size = cs_option_get_default(options, "page_size", DEFAULT_PAGE_SIZE);
+	session->wrapper = cs_rockset_wrapper();
+	session->base.base_url = address(options);
+	if (key)
+	{
+		credentials.api_key = psprintf("ApiKey %s", key);
+		credentials.api_key_header = "Authorization";
+		session->base.secrets = list_make1(pstrdup(key));
+	}
+	session->auth = cs_auth_create(&credentials);
+	session->base.secrets = list_concat(session->base.secrets, cs_auth_secrets(session->auth));
+	return &session->base;
+}
+
+static char *
+address(const CsOptionSet *options)
+{
+	static const char *const regions[][2] = { { "us-east-1", "use1a1" },
+											  { "us-west-2", "usw2a1" },
+											  { "eu-central-1", "euc1a1" } };
+	const char *url = cs_option_get(options, "base_url");
+	const char *region = cs_option_get_default(options, "region", "us-east-1");
+	size_t len = url ? strlen(url) : 0;
+
+	while (len > 0 && url[len - 1] == '/')
+		len--;
+	if (url)
+		return pnstrdup(url, len);
+	for (int i = 0; i < (int) lengthof(regions); i++)
+		if (strcmp(region, regions[i][0]) == 0)
+			region = regions[i][1];
+	return psprintf("https://api.%s.rockset.com", cs_url_encode(region));
+}
+
+static bool
+authorize(CsServiceSession *base, CsHttpRequest *request, bool renew)
+{
+	if (!renew)
+		cs_auth_apply(((RocksetSession *) base)->auth, base->http, request);
+	return false;
+}
+
+static void
+refuse(CsServiceSession *base, int status, const char *body)
+{
+	const json_t *document = cs_json_parse(body, strlen(body));
+
+	if (json_object_get(document, "message"))
+		throw_error((RocksetSession *) base, status, document);
+}
+
+static void
+throw_error(RocksetSession *session, int status, const json_t *error)
+{
+	CsHttp *http = session->base.http;
+	const char *message = cs_json_text(error, "message");
+	const char *type = cs_json_text(error, "type");
+	int64 line = cs_json_int(error, "line", 0);
+
+	if (message == NULL)
+		message = "it does not say why";
+	ereport(
+		ERROR,
+		(errcode(error_code(status, type)),
+		 errmsg("the service refused the request: %s",
+				cs_http_redact(http, message, (int) strlen(message), MAX_MESSAGE)),
+		 errdetail("Its type is %s, the status %d.%s",
+				   type ? cs_http_redact(http, type, (int) strlen(type), 100) : "unknown", status,
+				   line > 0 ? psprintf(" Line " INT64_FORMAT ", column " INT64_FORMAT ".", line,
+									   cs_json_int(error, "column", 0))
+							: ""),
+		 errhint("%s", error_hint(status))));
+}
+
+static int
+error_code(int status, const char *type)
+{
+	static const struct
+	{
+		const char *type;
+		int code;
+	} types[] = {
+		{ "AUTHEXCEPTION", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION },
+		{ "FORBIDDEN", ERRCODE_INSUFFICIENT_PRIVILEGE },
+		{ "INVALIDINPUT", ERRCODE_SYNTAX_ERROR },
+		{ "QUERY_ERROR", ERRCODE_SYNTAX_ERROR },
+		{ "NOTFOUND", ERRCODE_UNDEFINED_OBJECT },
+		{ "RATELIMITEXCEEDED", ERRCODE_CONFIGURATION_LIMIT_EXCEEDED },
+		{ "RESOURCEEXCEEDED", ERRCODE_INSUFFICIENT_RESOURCES },
+	};
+
+	for (int i = 0; type && i < (int) lengthof(types); i++)
+		if (pg_strcasecmp(types[i].type, type) == 0)
+			return types[i].code;
+	return status == 401   ? ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION
+		   : status == 403 ? ERRCODE_INSUFFICIENT_PRIVILEGE
+		   : status == 404 ? ERRCODE_UNDEFINED_OBJECT
+		   : status == 429 ? ERRCODE_CONFIGURATION_LIMIT_EXCEEDED
+						   : ERRCODE_FDW_ERROR;
+}
+
+static const char *
+error_hint(int status)
+{
+	return status == 401   ? "Check the API key in the user mapping."
+		   : status == 403 ? "Check what the role of the API key may do."
+		   : status == 429 ? "Ask for less, or run it again later."
+		   : status >= 500 ? "The fault is the service's; try again later."
+						   : "Check the query, and the names in it.";
+}
+
+/* Some failures come with a good status. */
+static void
+check_answer(RocksetSession *session, const json_t *document)
+{
+	const json_t *data = json_object_get(document, "data");
+	const json_t *query = data ? data : document;
+	const json_t *errors = json_object_get(query, "query_errors");
+	const char *status = cs_json_text(query, "status");
+
+	if (json_array_size(errors) > 0)
+	{
+		const json_t *error = json_array_get(errors, 0);
+
+		throw_error(session, (int) cs_json_int(error, "status_code", 500), error);
+	}
+	if (status && (strcmp(status, "ERROR") == 0 || strcmp(status, "CANCELLED") == 0))
+		ereport(ERROR,
+				(errcode(strcmp(status, "ERROR") == 0 ? ERRCODE_FDW_ERROR : ERRCODE_QUERY_CANCELED),
+				 errmsg("the service ended the query with status %s", status),
+				 errhint("Run it again; the service's log says more.")));
+}
+
+static void
+describe(CsServiceSession *base)
+{
+	RocksetSession *session = (RocksetSession *) base;
+	const char *query = base->spec->query;
+	char *workspace = NULL;
+	char *name = NULL;
+	const json_t *document;
+	bool described = false;
+
+	if (query == NULL && base->spec->object == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+						errmsg("neither an object nor a query is given"),
+						errhint("Give a collection as object, or a query.")));
+	if (query == NULL)
+	{
+		query = select_all(session, &workspace, &name);
+		described = cs_rockset_set_described_columns(session, workspace, name);
+	}
+	session->first_page = await_end(session, submit(session, query));
+	document = cs_json_parse_without(session->first_page, "/results");
+	check_answer(session, document);
+	set_pages(session, document);
+	if (!described &&
+		!cs_rockset_set_declared_columns(session, json_object_get(document, "column_fields")))
+		cs_rockset_set_found_columns(session);
+	start_members(session);
+}
+
+/* collection, or workspace.collection */
+static char *
+select_all(const RocksetSession *session, char **workspace, char **name)
+{
+	const char *object = session->base.spec->object;
+	const char *dot = strrchr(object, '.');
+
+	*workspace = dot ? pnstrdup(object, dot - object) : pstrdup(session->workspace);
+	*name = pstrdup(dot ? dot + 1 : object);
+	if (strpbrk(*workspace, "\"") || strpbrk(*name, "\""))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+						errmsg("the name of a collection has no double quotes"),
+						errhint("Give it as workspace.collection.")));
+	return psprintf("SELECT * FROM \"%s\".\"%s\"", *workspace, *name);
+}
+
+/* The answer to a statement, which may say that it still runs. */
+static char *
+submit(RocksetSession *session, const char *query)
+{
+	CsServiceSession *base = &session->base;
+	const char *async = cs_option_get(base->options, "async");
+	const char *instance = cs_option_get(base->options, "virtual_instance");
+	bool is_async = async && cs_option_bool(async);
+	int timeout_s = cs_option_int(cs_option_get_default(base->options, "timeout", "3600"));
+	int64 most = is_async ? ASYNC_TIMEOUT_MS : TIMEOUT_MS;
+	CsHttpRequest *request = cs_service_request(
+		base, "POST",
+		instance ? psprintf(CS_ROCKSET_SELF "/virtualinstances/%s/queries", cs_url_encode(instance))
+				 : CS_ROCKSET_SELF "/queries",
+		psprintf("{\"sql\":{\"query\":%s},%s\"max_initial_results\":%s,\"timeout_ms\":" INT64_FORMAT
+				 "}",
+				 cs_json_quote(query), is_async ? "\"async\":true," : "", session->page_size,
+				 timeout_s > 0 ? Min(most, (int64) timeout_s * 1000) : most));
+
+	request->repeatable = true;
+	return cs_service_call_text(base, request);
+}
+
+/* The first page of a query that may still run. */
+static char *
+await_end(RocksetSession *session, char *answer)
+{
+	CsServiceSession *base = &session->base;
+	const json_t *document = cs_json_parse_without(answer, "/results");
+	const char *status;
+
+	check_answer(session, document);
+	session->query_id = cs_json_text(document, "query_id");
+	if (session->query_id == NULL)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("the service answered a query without its id"),
+						errhint("Check the address of the server: something else may answer "
+								"there.")));
+	cs_service_set_farewell(base, cs_service_request(base, "DELETE",
+													 psprintf(CS_ROCKSET_SELF "/queries/%s",
+															  cs_url_encode(session->query_id)),
+													 NULL));
+	status = cs_json_text(document, "status");
+	if (status == NULL || (strcmp(status, "QUEUED") != 0 && strcmp(status, "RUNNING") != 0))
+		return answer;
+	for (int polls = 0;; polls++)
+	{
+		const json_t *data;
+
+		cs_service_wait(polls);
+		document = cs_service_call(base,
+								   cs_service_request(base, "GET",
+													  psprintf(CS_ROCKSET_SELF "/queries/%s",
+															   cs_url_encode(session->query_id)),
+													  NULL),
+								   0, NULL);
+		check_answer(session, document);
+		data = json_object_get(document, "data");
+		status = cs_json_text(data, "status");
+		if (status == NULL || (strcmp(status, "QUEUED") != 0 && strcmp(status, "RUNNING") != 0))
+		{
+			session->cursor = cs_json_text(json_object_get(data, "pagination"), "start_cursor");
+			return cs_service_call_text(base, page_request(session));
+		}
+	}
+}
+
+static CsHttpRequest *
+page_request(RocksetSession *session)
+{
+	return cs_service_request(&session->base, "GET",
+							  psprintf(CS_ROCKSET_SELF "/queries/%s/pages?docs=%s%s%s",
+									   cs_url_encode(session->query_id), session->page_size,
+									   session->cursor ? "&cursor=" : "",
+									   session->cursor ? cs_url_encode(session->cursor) : ""),
+							  NULL);
+}
+
+static void
+set_pages(RocksetSession *session, const json_t *document)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->base.context);
+
+	session->cursor = cs_json_text(json_object_get(document, "pagination"), "next_cursor");
+	session->ended = session->cursor == NULL;
+	if (session->base.total < 0)
+		session->base.total = cs_json_int(document, "results_total_doc_count", -1);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+start_members(RocksetSession *session)
+{
+	CsServiceSession *base = &session->base;
+
+	base->nmembers = base->ncolumns;
+	base->members = palloc(sizeof(char *) * Max(1, base->ncolumns));
+	for (int i = 0; i < base->ncolumns; i++)
+		base->members[i] = base->columns[i].name;
+}
+
+static bool
+next_part(CsServiceSession *base, CsServicePart *part)
+{
+	RocksetSession *session = (RocksetSession *) base;
+
+	if (session->first_page == NULL && session->ended)
+		return false;
+	part->records = "/results";
+	part->may_lack_records = true;
+	if (session->first_page)
+		part->answer = session->first_page;
+	else
+		part->request = *page_request(session);
+	return true;
+}
+
+static void
+end_part(CsServiceSession *base, const char *envelope, int64 rows)
+{
+	RocksetSession *session = (RocksetSession *) base;
+	const json_t *document = cs_json_parse(envelope, strlen(envelope));
+	const json_t *pagination = json_object_get(document, "pagination");
+	int64 announced = cs_json_int(pagination, "current_page_doc_count", rows);
+
+	check_answer(session, document);
+	if (!json_is_array(json_object_get(document, "results")))
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("the service answered a query without results"),
+						errhint("Check the address of the server: something else may answer "
+								"there.")));
+	if (announced != rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("the source sent " INT64_FORMAT " of the " INT64_FORMAT
+						" rows that it announced for a part of the result",
+						rows, announced),
+				 errhint("Nothing was changed. Run it again; if it happens again, the source is "
+						 "at fault.")));
+	session->first_page = NULL;
+	set_pages(session, document);
+}
+
+/* Values without their wrappers. */
+static CsField *
+spread(CsServiceSession *base, CsRecord *raw)
+{
+	RocksetSession *session = (RocksetSession *) base;
+
+	if (raw->error_code)
+		return raw->fields;
+	if (session->open_ended && session->first_page == NULL && base->spec->wanted == NIL && raw->raw)
+		cs_rockset_check_members(session, raw->raw);
+	for (int i = 0; i < base->ncolumns; i++)
+		cs_rockset_unwrap(session->wrapper, &raw->fields[i]);
+	return raw->fields;
+}
+
+/* Collections of a workspace. */
+static List *
+list(CsServiceSession *base, const char *schema, List *only)
+{
+	RocksetSession *session = (RocksetSession *) base;
+	const json_t *answer = cs_service_call(
+		base, cs_service_request(base, "GET", CS_ROCKSET_SELF "/collections", NULL), 0, NULL);
+	const json_t *data = json_object_get(answer, "data");
+	const char *wanted = *schema && strcmp(schema, "public") != 0 ? schema : session->workspace;
+	List *objects = NIL;
+
+	for (size_t i = 0; i < json_array_size(data); i++)
+	{
+		const json_t *entry = json_array_get(data, i);
+		const char *workspace = cs_json_text(entry, "workspace");
+		const char *name = cs_json_text(entry, "name");
+		CsObject *object;
+
+		if (workspace == NULL || name == NULL || strcmp(workspace, wanted) != 0 ||
+			!is_wanted(name, only))
+			continue;
+		object = palloc0(sizeof(CsObject));
+		object->schema = pstrdup(workspace);
+		object->name = pstrdup(name);
+		object->object = psprintf("%s.%s", workspace, name);
+		if (cs_rockset_set_described_columns(session, workspace, name))
+		{
+			object->ncolumns = base->ncolumns;
+			object->columns = base->columns;
+		}
+		else
+			object->refused = "it can't be described";
+		objects = lappend(objects, object);
+	}
+	return objects;
+}
+
+static bool
+is_wanted(const char *name, List *only)
+{
+	ListCell *cell;
+
+	foreach (cell, only)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return only == NIL;
+}
+
+static void
+probe(CsServiceSession *base)
+{
+	(void) cs_service_call(base, cs_service_request(base, "GET", CS_ROCKSET_SELF, NULL), 0, NULL);
+}

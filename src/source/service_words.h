@@ -1,0 +1,19 @@
+/*
+ * service_words.h
+ *		What services say of their errors, as errors of this server.
+ */
+#ifndef CS_SERVICE_WORDS_H
+#define CS_SERVICE_WORDS_H
+
+#include "base/compat.h"
+
+/* The SQLSTATE of a service as one that may be thrown here, or 0: it is none, or says nothing.  A statement
+ * canceled there is none canceled here. */
+extern int cs_service_sqlstate(const char *state);
+
+/* Throws what a service said (already redacted): its first line is the message; the others and facts, sentences
+ * or NULL, are the detail. */
+extern void cs_service_throw(int sqlstate, const char *said, const char *facts, const char *hint)
+	pg_attribute_noreturn();
+
+#endif /* CS_SERVICE_WORDS_H */

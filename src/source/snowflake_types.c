@@ -1,0 +1,89 @@
+/*
+ * snowflake_types.c
+ *		Snowflake's types, and their values in the SQL API's texts.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "source/cells.h"
+#include "source/snowflake.h"
+
+/* Whole numbers of so many digits are a bigint's. */
+#define MAX_INT8_DIGITS 18
+
+typedef struct TypeRow
+{
+	const char *name;
+	Oid type;
+	CsCellRead read;
+} TypeRow;
+
+static Datum read_semi_structured(CsCell *cell, const CsField *field, char **why);
+
+/* As rowType names them, and INFORMATION_SCHEMA.  All others are text. */
+static const TypeRow types[] = {
+	{ "real", FLOAT8OID, cs_cell_float8 },
+	{ "float", FLOAT8OID, cs_cell_float8 },
+	{ "decfloat", NUMERICOID, cs_cell_numeric },
+	{ "boolean", BOOLOID, cs_cell_bool },
+	{ "binary", BYTEAOID, cs_cell_hex },
+	{ "date", DATEOID, cs_cell_date_days },
+	{ "time", TIMEOID, cs_cell_time_seconds },
+	{ "timestamp_ntz", TIMESTAMPOID, cs_cell_seconds },
+	{ "timestamp_ltz", TIMESTAMPTZOID, cs_cell_seconds },
+	{ "timestamp_tz", TIMESTAMPTZOID, cs_cell_seconds },
+	{ "variant", JSONBOID, read_semi_structured },
+	{ "object", JSONBOID, read_semi_structured },
+	{ "array", JSONBOID, read_semi_structured },
+	{ "map", JSONBOID, read_semi_structured },
+	{ "vector", JSONBOID, cs_cell_json },
+};
+
+void
+cs_snowflake_set_type(CsColumn *column, CsCell *cell, const char *type, const char *extended,
+					  int64 precision, int64 scale)
+{
+	/* Of places: GeoJSON, or what else the account has set. */
+	if (extended &&
+		(pg_strcasecmp(extended, "geography") == 0 || pg_strcasecmp(extended, "geometry") == 0))
+		type = "text";
+	if (pg_strcasecmp(type, "fixed") == 0 || pg_strcasecmp(type, "number") == 0)
+	{
+		if (scale == 0 && precision >= 1 && precision <= MAX_INT8_DIGITS)
+			cs_cell_set(column, cell, INT8OID, -1, cs_cell_int8);
+		else
+			cs_cell_set(column, cell, NUMERICOID, cs_cell_numeric_typmod(precision, scale),
+						cs_cell_numeric);
+		return;
+	}
+	for (int i = 0; i < (int) lengthof(types); i++)
+		if (pg_strcasecmp(types[i].name, type) == 0)
+		{
+			cs_cell_set(column, cell, types[i].type, -1, types[i].read);
+			return;
+		}
+	cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+}
+
+/* JSON but for the word undefined, which stands for the nulls of an ARRAY. */
+static Datum
+read_semi_structured(CsCell *cell, const CsField *field, char **why)
+{
+	static const char word[] = "undefined";
+	bool in_string = false;
+
+	for (char *c = field->text; *c != '\0'; c++)
+	{
+		if (in_string && *c == '\\' && c[1] != '\0')
+			c++;
+		else if (*c == '"')
+			in_string = !in_string;
+		else if (!in_string && *c == 'u' && strncmp(c, word, sizeof(word) - 1) == 0)
+		{
+			memcpy(c, "null     ", sizeof(word) - 1);
+			c += sizeof(word) - 2;
+		}
+	}
+	return cs_cell_json(cell, field, why);
+}
