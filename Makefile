@@ -42,14 +42,14 @@ include $(PGXS)
 $(OBJS): $(wildcard src/*/*.h)
 
 # A driver is built where its library's headers are: <name>_LIBS is empty where they are not.
-mysql_CFLAGS := $(shell mariadb_config --include 2>/dev/null)
+mysql_CFLAGS := $(patsubst -I%,-isystem %,$(shell mariadb_config --include 2>/dev/null))
 mysql_LIBS := $(if $(mysql_CFLAGS),$(shell mariadb_config --libs))
-tds_LIBS := $(if $(wildcard /usr/include/sybdb.h /usr/local/include/sybdb.h),-lsybdb)
+tds_LIBS := $(if $(and $(wildcard /usr/include/sybdb.h /usr/local/include/sybdb.h),$(wildcard /usr/include/openssl/ssl.h /usr/local/include/openssl/ssl.h)),-lsybdb -lssl -lcrypto)
 
 define driver_rules
 $(1)_OBJS := $$(patsubst %.c,%.o,$$(wildcard src/driver_$(1)/*.c))
 $$($(1)_OBJS): $$(wildcard src/*/*.h)
-$$($(1)_OBJS): PG_CPPFLAGS += $$($(1)_CFLAGS)
+$$($(1)_OBJS): override CPPFLAGS += $$($(1)_CFLAGS)
 censync_$(1)$$(DLSUFFIX): $$($(1)_OBJS)
 	$$(CC) $$(CFLAGS) $$^ $$(LDFLAGS) $$(LDFLAGS_SL) -shared -o $$@ $$($(1)_LIBS)
 ifneq (,$$(and $$($(1)_LIBS),$$($(1)_OBJS)))

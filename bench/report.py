@@ -16,6 +16,7 @@ RATIOS = [
     ("second run, nothing changed, mirror", "mirror unchanged: censync", "mirror unchanged: MERGE, DELETE", "times as fast", 1.5, True),
     ("1 % changed, 0.5 % new, 0.5 % gone, mirror", "mirror changed: censync", "mirror changed: MERGE, DELETE", "times as fast", 1.3, True),
     ("NDJSON over HTTP, first load", "HTTP load: censync", "HTTP load: json_to_recordset", "times as fast", 2.5, True),
+    ("MariaDB, first load, upsert", "mysql: censync", "mysql: mysql_fdw, ON CONFLICT", "times as fast", 2, True),
     ("PostgreSQL, first load, upsert", "postgres load: censync", "postgres load: COPY to COPY", "times its time", 1.5, False),
     ("the same", "postgres load: censync", "postgres load: postgres_fdw", "times as fast", 1.7, True),
     ("PostgreSQL, nothing changed, mirror", "postgres unchanged: censync", "postgres unchanged: MERGE, DELETE", "times as fast", 2.5, True),
@@ -29,7 +30,7 @@ RATIOS = [
 BOUNDS = [
     ("WAL of the second run, nothing changed", "unchanged: WAL", "bytes", 65536),
     ("nothing but bad rows, until it fails", "bad: all bad", "s", 120),
-    *((f"peak memory, {f}, {n} times the rows", f"memory: {f}, {n}", "MB", 100) for f in ("ndjson", "json", "csv") for n in (1, 5)),
+    *((f"peak memory, {f}, {n} times the rows", f"memory: {f}, {n}", "MB", 100) for f in ("ndjson", "json", "csv", "mysql") for n in (1, 5)),
     *((f"peak memory, PostgreSQL, {n} times the rows", f"postgres memory: {n}", "MB", 100) for n in (1, 5)),
     ("a run of ten rows", "small: ms", "ms", 10),
     ("growth of the catalogs in 1,000 of them", "small: catalog bytes", "bytes", 0),

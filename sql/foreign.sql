@@ -159,17 +159,19 @@ BEGIN
   END LOOP;
   RETURN false;
 END $$;
+-- More rows than are fetched at a time.
+CREATE FOREIGN TABLE long (n int) SERVER far OPTIONS (query 'SELECT n FROM generate_series(1, 5000) n');
 BEGIN;
 DECLARE c CURSOR FOR SELECT p.id, q.name FROM (SELECT id FROM people ORDER BY id) p JOIN asked a ON a.n = p.id, LATERAL (SELECT name FROM people WHERE id = p.id) q;
 FETCH 2 FROM c;
 CLOSE c;
-DECLARE d CURSOR FOR SELECT id FROM people WHERE name IS NOT NULL;
+DECLARE d CURSOR FOR SELECT n FROM long;
 FETCH 1 FROM d;
-SELECT connections();
+SELECT connections() > 0 AS open;
 CLOSE d;
 SELECT connections_close();
 SAVEPOINT a;
-DECLARE e CURSOR FOR SELECT id FROM people WHERE name IS NOT NULL;
+DECLARE e CURSOR FOR SELECT n FROM long;
 FETCH 1 FROM e;
 ROLLBACK TO a;
 SELECT connections_close();

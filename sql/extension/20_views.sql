@@ -10,6 +10,23 @@ CREATE FUNCTION censync.is_running(sync_id bigint) RETURNS boolean
 REVOKE ALL ON FUNCTION censync.is_running(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION censync.is_running(bigint) IS 'does some session hold the lock that every run of this sync holds? null on a standby, which cannot know';
 
+CREATE FUNCTION censync.wake() RETURNS void
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_wake';
+REVOKE ALL ON FUNCTION censync.wake() FROM PUBLIC;
+COMMENT ON FUNCTION censync.wake() IS 'has the launcher look for what there is to run in this database, once this transaction is committed';
+-- It may not know yet that there is something to come.
+SELECT censync.wake();
+
+CREATE FUNCTION censync.next_run(sync_id bigint) RETURNS timestamptz
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_next_run';
+REVOKE ALL ON FUNCTION censync.next_run(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION censync.next_run(bigint) IS 'when a sync is to run next by its schedule, or to be tried again; null: not known';
+
+CREATE FUNCTION censync.next_time(schedule text, after timestamptz DEFAULT pg_catalog.now()) RETURNS timestamptz
+    LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'censync_next_time';
+REVOKE ALL ON FUNCTION censync.next_time(text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION censync.next_time(text, timestamptz) IS 'the first time after another that a schedule means, for a look before it is given to a sync';
+
 CREATE VIEW censync.syncs WITH (security_barrier) AS
 SELECT s.sync_id,
        s.name,
@@ -22,11 +39,21 @@ SELECT s.sync_id,
        l.run_id AS last_run_id,
        l.status AS last_status,
        l.started_at AS last_started_at,
-       (SELECT max(ok.finished_at) FROM censync.run_log ok
-         WHERE ok.sync_id = s.sync_id AND ok.status = 'completed' AND NOT ok.dry_run) AS last_success_at,
+       g.finished_at AS last_success_at,
+       g.finished_at - g.started_at AS last_success_took,
+       g.records_created + g.records_updated + g.records_deleted AS last_success_written,
        (SELECT w.watermark FROM censync.cursor_state w
          WHERE w.sync_id = s.sync_id AND s.home = censync.home()) AS watermark,
-       s.created_at, s.altered_at
+       s.created_at, s.altered_at,
+       s.schedule, s.scheduler,
+       CASE WHEN NOT s.paused AND s.home = censync.home() AND s.schedule IS NOT NULL
+            THEN censync.next_run(s.sync_id) END AS next_run,
+       (SELECT count(*) FROM censync.run_log f
+         WHERE f.sync_id = s.sync_id AND NOT f.dry_run AND f.run_id > coalesce(g.run_id, 0)
+           AND (f.status IN ('failed', 'crashed')
+                OR f.status = 'running' AND NOT censync.is_running(f.sync_id))) AS consecutive_failures,
+       g.records_read AS last_success_records,
+       CASE WHEN s.paused THEN s.paused_reason END AS paused_reason
   FROM censync.sync_definition s
   LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.owner_oid AND s.home = censync.home()
   LEFT JOIN pg_catalog.pg_class c ON c.oid = s.destination_oid AND s.home = censync.home()
@@ -36,6 +63,11 @@ SELECT s.sync_id,
                                  THEN 'crashed' ELSE x.status END AS status
                        FROM censync.run_log x
                       WHERE x.sync_id = s.sync_id ORDER BY x.run_id DESC LIMIT 1) l ON true
+  LEFT JOIN LATERAL (SELECT x.run_id, x.started_at, x.finished_at, x.records_read, x.records_created, x.records_updated,
+                            x.records_deleted
+                       FROM censync.run_log x
+                      WHERE x.sync_id = s.sync_id AND x.status = 'completed' AND NOT x.dry_run
+                      ORDER BY x.run_id DESC LIMIT 1) g ON true
  WHERE pg_catalog.pg_has_role(CASE WHEN s.home = censync.home() THEN s.owner_oid
                                    ELSE pg_catalog.to_regrole(pg_catalog.quote_ident(s.owner_name))::oid END,
                               'USAGE')

@@ -54,6 +54,30 @@ CREATE PROCEDURE censync_sync(sync text)
 COMMENT ON PROCEDURE censync_sync(text) IS
 'runs a sync in transactions of its own, so that its log lasts whatever happens; raises the error of a failed run';
 
+CREATE FUNCTION censync_start(sync text) RETURNS bigint
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION censync_start(text) IS
+'has a background worker run a sync once this transaction is committed, and returns the id of the run';
+
+CREATE FUNCTION censync_wait(run_id bigint, timeout interval DEFAULT NULL) RETURNS SETOF censync.runs
+    LANGUAGE C VOLATILE ROWS 1 AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION censync_wait(bigint, interval) IS
+'waits for the end of a run and returns its row; after the timeout, the row as it is then';
+
+CREATE FUNCTION censync_cancel(run_id bigint) RETURNS boolean
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION censync_cancel(bigint) IS
+'cancels a run that is queued or running; false if it is neither';
+
+CREATE FUNCTION censync_schedule(sync text, schedule text) RETURNS timestamptz
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION censync_schedule(text, text) IS
+'has a sync run by itself: an interval, a cron expression, continuous, or after other syncs; returns when first';
+
+CREATE FUNCTION censync_unschedule(sync text) RETURNS void
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION censync_unschedule(text) IS 'has a sync no longer run by itself';
+
 CREATE FUNCTION censync_preview(server name DEFAULT NULL, query text DEFAULT NULL, object text DEFAULT NULL,
                                 "limit" int DEFAULT 10, options jsonb DEFAULT NULL)
     RETURNS SETOF jsonb
@@ -87,6 +111,7 @@ REVOKE ALL ON FUNCTION censync_fdw_handler(), censync_fdw_validator(text[], oid)
     censync_create_sync(text, regclass, text, name, text, text, text[], jsonb, text, jsonb),
     censync_alter_sync(text, regclass, text, name, text, text, text[], jsonb, text, jsonb),
     censync_drop_sync(text), censync_pause(text), censync_resume(text), censync_reset(text),
-    censync_run(text, boolean, bigint), censync_preview(name, text, text, int, jsonb), censync_check(name, text),
+    censync_run(text, boolean, bigint), censync_start(text), censync_wait(bigint, interval), censync_cancel(bigint),
+    censync_schedule(text, text), censync_unschedule(text), censync_preview(name, text, text, int, jsonb), censync_check(name, text),
     censync_ssh_keygen(name, boolean), censync_objects(name) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE censync_sync(text), censync_admit(regrole, text) FROM PUBLIC;

@@ -15,7 +15,10 @@
 #include "catalog/cursor_state.h"
 #include "catalog/definition.h"
 #include "catalog/destination.h"
+#include "catalog/keeper.h"
 #include "catalog/locks.h"
+#include "catalog/parents.h"
+#include "catalog/queue.h"
 #include "sync/engine.h"
 #include "sync/sync_options.h"
 
@@ -42,6 +45,7 @@ enum
 };
 
 static void take_arguments(CsSync *sync, FunctionCallInfo fcinfo);
+static void set_schedule(CsSync *sync, FunctionCallInfo fcinfo);
 static void take_text(char **target, FunctionCallInfo fcinfo, int arg);
 static List *text_array_argument(Datum array);
 static Jsonb *merge_options(Jsonb *old, Jsonb *changes);
@@ -70,7 +74,10 @@ censync_create_sync(PG_FUNCTION_ARGS)
 	take_arguments(sync, fcinfo);
 	settle_key(sync);
 	cs_engine_validate(sync);
-	PG_RETURN_INT64(cs_sync_insert(sync));
+	cs_sync_insert(sync);
+	if (!PG_ARGISNULL(ARG_SCHEDULE))
+		set_schedule(sync, fcinfo);
+	PG_RETURN_INT64(sync->sync_id);
 }
 
 /* SQL: censync_alter_sync(...) */
@@ -109,6 +116,8 @@ censync_alter_sync(PG_FUNCTION_ARGS)
 		cs_sync_forget_mirror(sync);
 	}
 	cs_sync_update(sync);
+	if (!PG_ARGISNULL(ARG_SCHEDULE))
+		set_schedule(sync, fcinfo);
 	PG_RETURN_VOID();
 }
 
@@ -123,6 +132,10 @@ censync_drop_sync(PG_FUNCTION_ARGS)
 		cs_sync_check_access(sync);
 
 	require_idle(sync);
+	cs_parents_refuse_if_has_children(sync);
+	cs_keeper_release(sync);
+	cs_parents_forget(sync->sync_id);
+	cs_queue_cancel_of_sync(sync->sync_id);
 	cs_sync_delete(sync);
 	PG_RETURN_VOID();
 }
@@ -136,6 +149,7 @@ censync_pause(PG_FUNCTION_ARGS)
 	if (sync->at_home && !sync->paused)
 	{
 		sync->paused = true;
+		cs_keeper_release(sync);
 		cs_sync_update(sync);
 	}
 	PG_RETURN_VOID();
@@ -146,12 +160,16 @@ PGDLLEXPORT Datum
 censync_resume(PG_FUNCTION_ARGS)
 {
 	CsSync *sync = load_owned(fcinfo);
+	bool from_elsewhere = !sync->at_home;
 
 	cs_sync_bring_home(sync);
 	if (sync->paused)
 	{
 		sync->paused = false;
 		cs_engine_validate(sync);
+		if (from_elsewhere)
+			cs_keeper_find_parents(sync);
+		cs_keeper_take(sync, false);
 		cs_sync_update(sync);
 	}
 	PG_RETURN_VOID();
@@ -197,13 +215,16 @@ take_arguments(CsSync *sync, FunctionCallInfo fcinfo)
 					 errhint("For example {\"email\": \"email_address\"}: destination column, "
 							 "then source column.")));
 	}
-	if (!PG_ARGISNULL(ARG_SCHEDULE))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("schedules are not supported by this version"),
-						errhint("Let cron or pg_cron CALL censync_sync(%s).",
-								quote_literal_cstr(sync->name))));
 	if (!PG_ARGISNULL(ARG_OPTIONS))
 		sync->options = merge_options(sync->options, PG_GETARG_JSONB_P(ARG_OPTIONS));
+}
+
+/* Of a sync that is written already: it needs its id. */
+static void
+set_schedule(CsSync *sync, FunctionCallInfo fcinfo)
+{
+	cs_keeper_set_schedule(sync, text_to_cstring(PG_GETARG_TEXT_PP(ARG_SCHEDULE)));
+	cs_sync_update(sync);
 }
 
 static void

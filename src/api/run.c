@@ -10,8 +10,10 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "catalog/beacon.h"
 #include "catalog/definition.h"
 #include "catalog/spi.h"
+#include "sync/deliver.h"
 #include "sync/engine.h"
 
 PG_FUNCTION_INFO_V1(censync_run);
@@ -69,6 +71,8 @@ censync_sync(PG_FUNCTION_ARGS)
 								"transaction.")));
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	cs_engine_run(text_to_cstring(PG_GETARG_TEXT_PP(0)), &request, &failure);
+	cs_beacon_poke_at_commit();
+	cs_deliver_all(true);
 	/* The failure lives in SPI's memory. */
 	if (failure)
 		cs_error_throw(failure);
@@ -86,6 +90,7 @@ run_and_return(const char *name, const CsRunRequest *request, ReturnSetInfo *rsi
 	SPI_connect();
 	run_id = cs_engine_run(name, request, &failure);
 	SPI_finish();
+	cs_beacon_poke_at_commit();
 	if (run_id != 0)
 		return_run(run_id, rsinfo);
 }

@@ -163,4 +163,32 @@
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* Wait events: since 17 with names of their own. */
+#define CS_WAIT_SCHEDULE "CensyncSchedule"
+#define CS_WAIT_SOURCE "CensyncSource"
+#define CS_WAIT_RETRY "CensyncRetry"
+#define CS_WAIT_SLOT "CensyncWorkerSlot"
+#define CS_WAIT_RUN "CensyncRun"
+#include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 170000
+#define cs_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define cs_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* Since 17 a worker may connect as a role that may not log in. */
+#if PG_VERSION_NUM >= 170000
+#define CS_WORKER_ANY_ROLE BGWORKER_BYPASS_ROLELOGINCHECK
+#define cs_worker_may_be(canlogin) true
+#else
+#define CS_WORKER_ANY_ROLE 0
+#define cs_worker_may_be(canlogin) (canlogin)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define cs_database_aclcheck(oid, role, mode) object_aclcheck(DatabaseRelationId, oid, role, mode)
+#else
+#define cs_database_aclcheck(oid, role, mode) pg_database_aclcheck(oid, role, mode)
+#endif
+
 #endif /* CS_COMPAT_H */

@@ -116,6 +116,27 @@ cs_error_is_of_value(int code)
 }
 
 bool
+cs_error_may_pass(const char *state)
+{
+	static const char *const causes[] = {
+		"08",	 /* connections */
+		"40",	 /* serialization, deadlocks */
+		"53",	 /* resources: connections, memory, disk */
+		"55P03", /* a lock that was not to be had in time */
+		"55006", /* in use */
+		"57P0",	 /* shutdown, start-up */
+		"58",	 /* the system, crashes */
+		"HV000", /* a server's refusal that is none of our fault, such as an HTTP status of 5xx */
+		"HV00N", /* a server that can't be reached */
+	};
+
+	for (int i = 0; i < (int) lengthof(causes); i++)
+		if (strncmp(state, causes[i], strlen(causes[i])) == 0)
+			return true;
+	return false;
+}
+
+bool
 cs_error_is_cancel(int code)
 {
 	return code == ERRCODE_QUERY_CANCELED;

@@ -46,6 +46,10 @@ extern bool cs_error_is_of_row(int code);
  * types whose values they are, are of the record too. */
 extern bool cs_error_is_of_value(int code);
 
+/* May the cause pass by itself: the network, a server that is overloaded, a deadlock, lost resources?  Of a
+ * SQLSTATE as text. */
+extern bool cs_error_may_pass(const char *state);
+
 /* A cancel, or a timeout of a statement: never to be swallowed. */
 extern bool cs_error_is_cancel(int code);
 

@@ -21,4 +21,21 @@ extern int cs_http_retries;
 /* Longest wait, in seconds, that a server may ask for with Retry-After. */
 extern int cs_http_max_wait_s;
 
+/* Are events told by NOTIFY? */
+extern bool cs_notify;
+
+/* How long runs, and what became of their records, are kept, in minutes; 0: for ever. */
+extern int cs_run_retention_min;
+extern int cs_record_retention_min;
+
+/* How many workers may run syncs at once: in the cluster, and from one server. */
+extern int cs_max_workers;
+extern int cs_max_workers_per_server;
+
+/* Over so many seconds runs that are due at the same time are spread. */
+extern int cs_jitter_s;
+
+/* Is the launcher to be started with the server? */
+extern bool cs_launcher_enabled;
+
 #endif /* CS_SETTINGS_H */

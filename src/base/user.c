@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
@@ -56,6 +57,19 @@ Oid
 cs_user_to_apply_as(Oid sync_owner, Oid destination_owner)
 {
 	return superuser_arg(sync_owner) ? destination_owner : sync_owner;
+}
+
+bool
+cs_role_can_login(Oid role)
+{
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool can;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	can = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	return can;
 }
 
 /* The extension's schema is created by its script, so its owner owns the tables in it. */

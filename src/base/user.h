@@ -37,4 +37,7 @@ extern void cs_user_set_canonical_text(void);
 /* The role a sync of this owner applies as: the owner, or for a superuser the destination's owner. */
 extern Oid cs_user_to_apply_as(Oid sync_owner, Oid destination_owner);
 
+/* May it log in?  A role that does not exist may not. */
+extern bool cs_role_can_login(Oid role);
+
 #endif /* CS_USER_H */

@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "catalog/cursor_state.h"
@@ -41,7 +42,7 @@ static const char *const captured_settings[] = {
 #define SELECT_SYNC                                                                                \
 	"SELECT sync_id, name, home, owner_oid, owner_name, destination_oid, destination_name, "       \
 	"behavior, server_name, query, object, sync_key, settings, paused, mappings, options, "        \
-	"xmin FROM censync.sync_definition "
+	"xmin, schedule, schedule_since, scheduler FROM censync.sync_definition "
 
 PG_FUNCTION_INFO_V1(censync_home);
 
@@ -162,8 +163,8 @@ cs_sync_insert(CsSync *sync)
 	cs_catalog_execute(
 		"INSERT INTO censync.sync_definition (name, home, destination_oid, "
 		"destination_name, behavior, server_name, query, object, sync_key, settings, "
-		"paused, mappings, options, owner_oid, owner_name) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+		"paused, mappings, options, schedule, schedule_since, scheduler, owner_oid, owner_name) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
 		"RETURNING sync_id",
 		&args);
 	sync->sync_id = DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
@@ -184,7 +185,9 @@ cs_sync_update(const CsSync *sync)
 	cs_catalog_execute("UPDATE censync.sync_definition SET home = $2, destination_oid = $3, "
 					   "destination_name = $4, behavior = $5, server_name = $6, query = $7, "
 					   "object = $8, sync_key = $9, settings = $10, paused = $11, mappings = $12, "
-					   "options = $13, owner_oid = $14, altered_at = pg_catalog.now() "
+					   "options = $13, schedule = $14, schedule_since = $15, scheduler = $16, "
+					   "paused_reason = CASE WHEN $11 AND paused THEN paused_reason END, "
+					   "owner_oid = $17, altered_at = pg_catalog.now() "
 					   "WHERE name = $1",
 					   &args);
 	cs_catalog_end(&access);
@@ -383,6 +386,9 @@ sync_from_row(CsCatalogAccess *access, uint64 row)
 	sync->mappings = isnull ? NULL : copy_jsonb(mappings);
 	sync->options = copy_jsonb(cs_catalog_datum(row, 16, &isnull));
 	sync->version = cs_catalog_text(access, row, 17);
+	sync->schedule = cs_catalog_text(access, row, 18);
+	sync->schedule_since = DatumGetTimestampTz(cs_catalog_datum(row, 19, &isnull));
+	sync->scheduler = cs_catalog_text(access, row, 20);
 	MemoryContextSwitchTo(spi);
 	return sync;
 }
@@ -433,7 +439,7 @@ copy_jsonb(Datum value)
 	return (Jsonb *) PG_DETOAST_DATUM_COPY(value);
 }
 
-/* $2 to $13 of both statements that write a definition. */
+/* $2 to $16 of both statements that write a definition. */
 static void
 add_definition_args(CsArgs *args, const CsSync *sync)
 {
@@ -451,6 +457,10 @@ add_definition_args(CsArgs *args, const CsSync *sync)
 	cs_args_add(args, BOOLOID, BoolGetDatum(sync->paused), false);
 	cs_args_add(args, JSONBOID, PointerGetDatum(sync->mappings), sync->mappings == NULL);
 	cs_args_add(args, JSONBOID, PointerGetDatum(sync->options), false);
+	cs_args_add_text(args, sync->schedule);
+	cs_args_add(args, TIMESTAMPTZOID, TimestampTzGetDatum(sync->schedule_since),
+				sync->schedule == NULL);
+	cs_args_add_text(args, sync->scheduler);
 }
 
 static char *

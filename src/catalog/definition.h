@@ -5,6 +5,7 @@
 #ifndef CS_DEFINITION_H
 #define CS_DEFINITION_H
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
@@ -34,8 +35,11 @@ typedef struct CsSync
 	Jsonb *options;	 /* never NULL */
 	List *settings;	 /* char * "name=value": of the session that defined it */
 	bool paused;
-	bool at_home;  /* its OIDs are of this database; else it came with a dump */
-	char *version; /* another after each change; NULL: not yet written */
+	char *schedule;				/* as cs_schedule_canonical gives it, or NULL */
+	TimestampTz schedule_since; /* of a schedule: see CsScheduleHistory */
+	char *scheduler;			/* who keeps it, of cs_keeper's names, or NULL: nobody */
+	bool at_home;				/* its OIDs are of this database; else it came with a dump */
+	char *version;				/* another after each change; NULL: not yet written */
 } CsSync;
 
 /* Throws 42704 if there is none of that name. */

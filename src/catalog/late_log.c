@@ -17,6 +17,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog/events.h"
 #include "catalog/late_log.h"
 #include "catalog/spi.h"
 
@@ -43,6 +44,7 @@ PGDLLEXPORT void cs_late_log_main(Datum handle);
 
 static bool start_worker(dsm_handle handle);
 static void write_row(const LateLog *log);
+static void tell(const LateLog *log);
 static void put_text(char *target, size_t size, const char *text);
 
 void
@@ -130,6 +132,7 @@ write_row(const LateLog *log)
 	CsCatalogAccess access;
 	CsArgs args = { 0 };
 	const CsRunCounts *counts = &log->counts;
+	bool written;
 
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, log->run_id);
@@ -154,7 +157,32 @@ write_row(const LateLog *log)
 					   "error_hint) VALUES ($1, $2, $3, $4, 'canceled', $5, $6, $7, $8, $9, $10, "
 					   "$11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING",
 					   &args);
+	written = SPI_processed > 0;
 	cs_catalog_end(&access);
+	if (written && !log->dry_run)
+		tell(log);
+}
+
+/* What the canceled transaction has told went with it. */
+static void
+tell(const LateLog *log)
+{
+	CsError error = { .code = log->error_code, .message = (char *) log->message };
+	CsEvent event = { .sync_id = log->sync_id,
+					  .sync = log->sync,
+					  .owner = log->owner,
+					  .run_id = log->run_id,
+					  .trigger = log->trigger,
+					  .status = "running",
+					  .started_at = log->started_at };
+
+	cs_event_tell("sync.triggered", &event);
+	cs_event_tell("sync.started", &event);
+	event.status = "canceled";
+	event.finished_at = log->finished_at;
+	event.counts = &log->counts;
+	event.error = &error;
+	cs_event_tell_end(&event);
 }
 
 /* Cut at a character's boundary. */

@@ -14,11 +14,14 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/settings.h"
 #include "catalog/locks.h"
 
 /* Field 4 of our advisory locks.  pg_advisory_lock uses 1 and 2, so no user's lock is ever ours. */
-#define CS_LOCK_CLASS_RUN 0xC501
 #define CS_LOCK_CLASS_APPLY 0xC502
+#define CS_LOCK_CLASS_DELIVER 0xC510
+#define CS_LOCK_CLASS_WORKER 0xC503
+#define CS_LOCK_CLASS_SERVER 0xC504
 
 PG_FUNCTION_INFO_V1(censync_is_running);
 
@@ -31,6 +34,13 @@ typedef struct RunningHere
 
 static RunningHere *running_here = NULL;
 
+typedef void (*SetSlotTag)(LOCKTAG *tag, Oid serverid, int i);
+
+static bool is_taken(const LOCKTAG *tag);
+static bool take_one(SetSlotTag set_tag, Oid serverid, int limit, LOCKTAG *tag);
+static int count_free(SetSlotTag set_tag, Oid serverid, int limit);
+static void set_worker_tag(LOCKTAG *tag, Oid serverid, int i);
+static void set_server_tag(LOCKTAG *tag, Oid serverid, int i);
 static void pop_running(int64 sync_id);
 static void set_run_tag(LOCKTAG *tag, int64 sync_id);
 
@@ -38,18 +48,45 @@ static void set_run_tag(LOCKTAG *tag, int64 sync_id);
 PGDLLEXPORT Datum
 censync_is_running(PG_FUNCTION_ARGS)
 {
-	LOCKTAG tag;
-	int holders;
-
 	/* A standby has the rows of the log, but not the locks. */
 	if (RecoveryInProgress())
 		PG_RETURN_NULL();
-	set_run_tag(&tag, PG_GETARG_INT64(0));
-	if (cs_lock_is_held(&tag, ExclusiveLock))
-		PG_RETURN_BOOL(true);
-	/* Looking, not locking: a look must never be what refuses a run its lock. */
-	(void) GetLockConflicts(&tag, ExclusiveLock, &holders);
-	PG_RETURN_BOOL(holders > 0);
+	PG_RETURN_BOOL(cs_run_is_locked(PG_GETARG_INT64(0)));
+}
+
+bool
+cs_run_is_locked(int64 sync_id)
+{
+	LOCKTAG tag;
+
+	set_run_tag(&tag, sync_id);
+	return is_taken(&tag);
+}
+
+bool
+cs_worker_slot_take(Oid serverid)
+{
+	LOCKTAG of_server;
+	LOCKTAG of_cluster;
+
+	if (OidIsValid(serverid) &&
+		!take_one(set_server_tag, serverid, cs_max_workers_per_server, &of_server))
+		return false;
+	if (take_one(set_worker_tag, InvalidOid, cs_max_workers, &of_cluster))
+		return true;
+	if (OidIsValid(serverid))
+		LockRelease(&of_server, ExclusiveLock, true);
+	return false;
+}
+
+int
+cs_worker_slots_free(Oid serverid)
+{
+	int free = count_free(set_worker_tag, InvalidOid, cs_max_workers);
+
+	if (OidIsValid(serverid))
+		free = Min(free, count_free(set_server_tag, serverid, cs_max_workers_per_server));
+	return free;
 }
 
 bool
@@ -106,19 +143,86 @@ cs_apply_lock(Oid relid)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
+bool
+cs_deliver_lock(void)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, CS_LOCK_CLASS_DELIVER);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 Oid
-cs_extension_lock(Oid expected)
+cs_extension_lock_if_there(void)
 {
 	Oid oid = get_extension_oid("censync", true);
 
 	if (OidIsValid(oid))
 		LockDatabaseObject(ExtensionRelationId, oid, 0, AccessShareLock);
-	if (!OidIsValid(oid) || get_extension_oid("censync", true) != oid ||
-		(OidIsValid(expected) && oid != expected))
+	return get_extension_oid("censync", true) == oid ? oid : InvalidOid;
+}
+
+Oid
+cs_extension_lock(Oid expected)
+{
+	Oid oid = cs_extension_lock_if_there();
+
+	if (!OidIsValid(oid) || (OidIsValid(expected) && oid != expected))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("extension \"censync\" was dropped during the run"),
 						errhint("Nothing was changed.")));
 	return oid;
+}
+
+/* Looking, not locking: a look must never be what refuses a run its lock. */
+static bool
+is_taken(const LOCKTAG *tag)
+{
+	int holders;
+
+	if (cs_lock_is_held(tag, ExclusiveLock))
+		return true;
+	(void) GetLockConflicts(tag, ExclusiveLock, &holders);
+	return holders > 0;
+}
+
+static bool
+take_one(SetSlotTag set_tag, Oid serverid, int limit, LOCKTAG *tag)
+{
+	for (int i = 0; i < limit; i++)
+	{
+		set_tag(tag, serverid, i);
+		if (LockAcquire(tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
+			return true;
+	}
+	return false;
+}
+
+static int
+count_free(SetSlotTag set_tag, Oid serverid, int limit)
+{
+	int free = 0;
+	LOCKTAG tag;
+
+	for (int i = 0; i < limit; i++)
+	{
+		set_tag(&tag, serverid, i);
+		free += !is_taken(&tag);
+	}
+	return free;
+}
+
+/* Of all databases together. */
+static void
+set_worker_tag(LOCKTAG *tag, Oid serverid pg_attribute_unused(), int i)
+{
+	SET_LOCKTAG_ADVISORY(*tag, InvalidOid, 0, (uint32) i, CS_LOCK_CLASS_WORKER);
+}
+
+static void
+set_server_tag(LOCKTAG *tag, Oid serverid, int i)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, serverid, (uint32) i, CS_LOCK_CLASS_SERVER);
 }
 
 static void

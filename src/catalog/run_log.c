@@ -17,6 +17,8 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "base/clock.h"
+#include "catalog/run_events.h"
 #include "catalog/run_log.h"
 #include "catalog/spi.h"
 
@@ -27,39 +29,32 @@
 #define MAX_PAYLOAD (1024 * 1024)
 #define KEPT_OF_PAYLOAD 8192
 
+static int64 insert_run(const CsSync *sync, const char *trigger, bool dry_run);
+static int64 take_queued(int64 run_id);
 static void end_store(void *store);
 static const char *bounded(const char *payload);
 static Datum log_jsonb(const char *json, bool own);
 static Datum safe_jsonb(const char *json);
 
 int64
-cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run)
+cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run, int64 queued)
 {
 	CsCatalogAccess access;
 	CsArgs args = { 0 };
 	int64 run_id;
-	bool isnull;
 
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync->sync_id);
-	cs_catalog_execute("UPDATE censync.run_log SET status = 'crashed', error_code = '58000', "
-					   "error_message = 'the session that ran it is gone', "
-					   "error_detail = 'The destination is as it was before the run.', "
-					   "error_hint = 'The server log says what ended the session. "
-					   "The next run starts afresh.' "
-					   "WHERE sync_id = $1 AND status = 'running'",
+	cs_catalog_execute("UPDATE censync.run_log SET " CS_RUN_IS_CRASHED
+					   " WHERE sync_id = $1 AND status = 'running' RETURNING run_id",
 					   &args);
-	cs_args_add_text(&args, sync->name);
-	cs_args_add(&args, OIDOID, ObjectIdGetDatum(sync->owner), false);
-	cs_args_add_text(&args, trigger);
-	cs_args_add(&args, BOOLOID, BoolGetDatum(dry_run), false);
-	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
-	cs_catalog_execute("INSERT INTO censync.run_log (sync_id, sync, owner_oid, status, trigger, "
-					   "dry_run, started_at) VALUES ($1, $2, $3, 'running', $4, $5, $6) "
-					   "RETURNING run_id",
-					   &args);
-	run_id = DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
+	cs_run_tell_ended(&access, SPI_processed);
+	run_id = queued ? take_queued(queued) : insert_run(sync, trigger, dry_run);
 	cs_catalog_end(&access);
+	if (!dry_run && !queued)
+		cs_run_tell_triggered(sync, run_id, trigger);
+	if (!dry_run)
+		cs_run_tell_started(sync, run_id, trigger);
 	return run_id;
 }
 
@@ -72,7 +67,7 @@ cs_run_log_close(int64 run_id, const char *status, const CsRunCounts *counts, co
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, run_id);
 	cs_args_add_text(&args, status);
-	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
 	cs_args_add_int8(&args, counts->read);
 	cs_args_add_int8(&args, counts->invalid);
 	cs_args_add_int8(&args, counts->rejected);
@@ -91,8 +86,10 @@ cs_run_log_close(int64 run_id, const char *status, const CsRunCounts *counts, co
 					   "records_created = $7, records_updated = $8, records_deleted = $9, "
 					   "records_unchanged = $10, records_skipped = $11, bytes_read = $12, "
 					   "error_code = $13, error_message = $14, error_detail = $15, "
-					   "error_hint = $16 WHERE run_id = $1",
+					   "error_hint = $16 WHERE run_id = $1 RETURNING " CS_RUN_TOLD,
 					   &args);
+	if (SPI_processed > 0)
+		cs_run_tell_end(&access, 0, status, counts, error);
 	cs_catalog_end(&access);
 }
 
@@ -192,6 +189,40 @@ cs_record_log_write(CsRecordLog *log, int64 run_id)
 	cs_args_add_int8(&args, run_id);
 	cs_catalog_execute("INSERT INTO censync.record_log SELECT $1, o.* FROM outcomes o", &args);
 	cs_catalog_end(&access);
+}
+
+static int64
+insert_run(const CsSync *sync, const char *trigger, bool dry_run)
+{
+	CsArgs args = { 0 };
+	bool isnull;
+
+	cs_args_add_int8(&args, sync->sync_id);
+	cs_args_add_text(&args, sync->name);
+	cs_args_add(&args, OIDOID, ObjectIdGetDatum(sync->owner), false);
+	cs_args_add_text(&args, trigger);
+	cs_args_add(&args, BOOLOID, BoolGetDatum(dry_run), false);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
+	cs_catalog_execute("INSERT INTO censync.run_log (sync_id, sync, owner_oid, status, trigger, "
+					   "dry_run, started_at) VALUES ($1, $2, $3, 'running', $4, $5, $6) "
+					   "RETURNING run_id",
+					   &args);
+	return DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
+}
+
+static int64
+take_queued(int64 run_id)
+{
+	CsArgs args = { 0 };
+
+	cs_args_add_int8(&args, run_id);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
+	if (cs_catalog_execute("UPDATE censync.run_log SET status = 'running', started_at = $2 "
+						   "WHERE run_id = $1 AND status = 'queued'",
+						   &args) == 0)
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+						errmsg("run " INT64_FORMAT " does not wait to be run any longer", run_id)));
+	return run_id;
 }
 
 static void

@@ -45,9 +45,17 @@ typedef struct CsRecordLog
 	int64 count;
 } CsRecordLog;
 
+/* What is set of a run that nobody runs any more. */
+#define CS_RUN_IS_CRASHED                                                                          \
+	"status = 'crashed', error_code = '58000', "                                                   \
+	"error_message = 'the session that ran it is gone', "                                          \
+	"error_detail = 'The destination is as it was before the run.', "                              \
+	"error_hint = 'The server log says what ended the session. The next run starts afresh.'"
+
 /* Closes runs of this sync that are still called running although nobody runs them; to be called
- * with the lock held.  Then writes the new run's row and returns its id. */
-extern int64 cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run);
+ * with the lock held.  Then writes the new run's row and returns its id; or, if queued is not 0, takes
+ * that run from the queue.  Throws 57014 if it waits there no longer. */
+extern int64 cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run, int64 queued);
 
 /* Closes a run; error is NULL for a completed one.  status: 'completed', 'failed' or 'canceled'. */
 extern void cs_run_log_close(int64 run_id, const char *status, const CsRunCounts *counts,

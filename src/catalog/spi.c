@@ -17,6 +17,9 @@ cs_catalog_begin(CsCatalogAccess *access)
 {
 	access->caller = CurrentMemoryContext;
 	cs_user_switch_to_catalog(&access->user);
+	access->pushed = !ActiveSnapshotSet();
+	if (access->pushed)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 }
 
@@ -24,6 +27,8 @@ void
 cs_catalog_end(CsCatalogAccess *access)
 {
 	SPI_finish();
+	if (access->pushed)
+		PopActiveSnapshot();
 	cs_user_restore(&access->user);
 	MemoryContextSwitchTo(access->caller);
 }

@@ -25,6 +25,7 @@ typedef struct CsCatalogAccess
 {
 	CsUserContext user;
 	MemoryContext caller;
+	bool pushed; /* a snapshot: a background worker has none of a statement around us */
 } CsCatalogAccess;
 
 /* Everything between these two runs as the owner of the extension's tables. */

@@ -69,7 +69,8 @@ acquire_sample(Relation rel, int elevel, HeapTuple *rows, int wanted, double *to
 	MemoryContextDelete(source.context);
 	*total_rows = sample.seen;
 	*dead_rows = 0;
-	ereport(elevel, (errmsg("\"%s\": the source has %.0f rows; %d rows in sample",
+	ereport(elevel, (errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+					 errmsg("\"%s\": the source has %.0f rows; %d rows in sample",
 							RelationGetRelationName(rel), sample.seen, sample.count)));
 	return sample.count;
 }

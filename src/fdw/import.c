@@ -61,7 +61,8 @@ cs_foreign_import(ImportForeignSchemaStmt *stmt, Oid serverid)
 		if (!IsImportableForeignTable(name, stmt))
 			continue;
 		if (reason)
-			ereport(WARNING, (errmsg("\"%s\" is not imported: %s", object->name, reason)));
+			ereport(WARNING, (errcode(ERRCODE_WARNING),
+							  errmsg("\"%s\" is not imported: %s", object->name, reason)));
 		else
 			statements = lappend(statements, create_statement(stmt, object, name));
 	}
@@ -108,7 +109,8 @@ list_objects(const CsSourceType *source, Oid serverid, ImportForeignSchemaStmt *
 	objects = source->list(source, spec, stmt->remote_schema, names_to_ask_for(stmt));
 	if (objects == NIL && stmt->list_type != FDW_IMPORT_SCHEMA_LIMIT_TO)
 		ereport(WARNING,
-				(errmsg("schema \"%s\" of the source has no tables that can be read",
+				(errcode(ERRCODE_WARNING),
+				 errmsg("schema \"%s\" of the source has no tables that can be read",
 						stmt->remote_schema),
 				 errhint("Check its name, capitals too, and what the mapped user may see there.")));
 	return objects;
@@ -227,7 +229,8 @@ warn_of_missing(const ImportForeignSchemaStmt *stmt, List *objects, List *names)
 			continue;
 		similar = similar_name(name, objects);
 		ereport(WARNING,
-				(errmsg("\"%s\" is not imported: schema \"%s\" of the source has no such table",
+				(errcode(ERRCODE_WARNING),
+				 errmsg("\"%s\" is not imported: schema \"%s\" of the source has no such table",
 						name, stmt->remote_schema),
 				 similar ? errhint("There is \"%s\".", similar) : 0));
 	}

@@ -156,9 +156,9 @@ static char *
 cheapest_column(Relation rel)
 {
 	TupleDesc desc = RelationGetDescr(rel);
-	AttrNumber best = 0;
+	int best = 0;
 
-	for (AttrNumber attnum = 1; attnum <= desc->natts; attnum++)
+	for (int attnum = 1; attnum <= desc->natts; attnum++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, attnum - 1);
 
@@ -167,7 +167,7 @@ cheapest_column(Relation rel)
 		if (best == 0 || (attribute->attlen > 0 && TupleDescAttr(desc, best - 1)->attlen < 0))
 			best = attnum;
 	}
-	return best ? cs_foreign_column_source(rel, best) : NULL;
+	return best ? cs_foreign_column_source(rel, (AttrNumber) best) : NULL;
 }
 
 static void

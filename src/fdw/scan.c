@@ -203,15 +203,16 @@ evaluate(ForeignScanState *node, CsScan *scan, Datum *values, bool *nulls)
 static char *
 planned_statement(const CsScan *scan, List *expressions, bool *limit_unknown)
 {
-	CsReadSpec spec = scan->rows.spec;
+	CsReadSpec *spec = palloc(sizeof(CsReadSpec));
 	int at = 0;
 	int unknown = 0;
 	ListCell *lc;
 
 	if (scan->rows.type->statement == NULL)
 		return NULL;
-	spec.conditions = NIL;
-	spec.limit = 0;
+	*spec = scan->rows.spec;
+	spec->conditions = NIL;
+	spec->limit = 0;
 	foreach (lc, scan->plan->quals)
 	{
 		const CsQual *qual = lfirst(lc);
@@ -219,7 +220,8 @@ planned_statement(const CsScan *scan, List *expressions, bool *limit_unknown)
 
 		if (qual->comparison < CS_IS_NULL)
 			value = list_nth(expressions, at++);
-		spec.conditions = lappend(spec.conditions, planned_condition(scan, qual, value, &unknown));
+		spec->conditions =
+			lappend(spec->conditions, planned_condition(scan, qual, value, &unknown));
 	}
 	if (scan->plan->limit)
 	{
@@ -227,12 +229,12 @@ planned_statement(const CsScan *scan, List *expressions, bool *limit_unknown)
 		Const *offset = list_nth(expressions, at + 1);
 
 		if (IsA(count, Const) && IsA(offset, Const))
-			spec.limit = limit_of(count->constvalue, count->constisnull, offset->constvalue,
-								  offset->constisnull);
+			spec->limit = limit_of(count->constvalue, count->constisnull, offset->constvalue,
+								   offset->constisnull);
 		else
 			*limit_unknown = true;
 	}
-	return scan->rows.type->statement(scan->rows.type, &spec);
+	return scan->rows.type->statement(scan->rows.type, spec);
 }
 
 static CsCondition *

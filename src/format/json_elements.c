@@ -11,6 +11,7 @@
 
 static bool read_element(JsonDocument *doc, CsRecord *record);
 static const char *scan_value(JsonDocument *doc, const char *p, const char *end);
+static inline const char *skip_indentation(const char *p, const char *end);
 static const char *scan_string(JsonDocument *doc, const char *p, const char *end);
 static const char *scan_scalar(const char *p, const char *end);
 static void between_elements(JsonDocument *doc);
@@ -94,12 +95,27 @@ scan_value(JsonDocument *doc, const char *p, const char *end)
 			else if (c == '}' || c == ']')
 				doc->depth--;
 			else
+			{
+				if (c == '\n')
+					p = skip_indentation(p, end);
 				continue;
+			}
 		}
 		if (doc->depth == 0 && !doc->in_string)
 			return p;
 	}
 	return NULL;
+}
+
+/* Of documents for human eyes a half is spaces. */
+static inline const char *
+skip_indentation(const char *p, const char *end)
+{
+	while (end - p >= 8 && memcmp(p, "        ", 8) == 0)
+		p += 8;
+	while (p < end && *p == ' ')
+		p++;
+	return p;
 }
 
 /* Behind the string's closing quote, or end. */

@@ -172,7 +172,8 @@ expect(char *p, const char *token)
 	{
 		if (*p++ != *token)
 			return NULL;
-		if (strchr("{}[]:", *token) || token[1] == ':')
+		/* All of them but letters and quotes: brackets, and the colon. */
+		if ((*token != '"' && (*token < 'a' || *token > 'z')) || token[1] == ':')
 			p = skip_spaces(p);
 	}
 	return p;

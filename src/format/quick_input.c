@@ -21,7 +21,7 @@ static bool quick_int8(const CsField *field, Datum *value);
 static bool quick_date(const CsField *field, Datum *value);
 static bool quick_timestamptz(const CsField *field, Datum *value);
 static bool read_integer(const CsField *field, int64 *value);
-static bool read_date(const char *text, int *days);
+static bool read_date(const char *text, int *day_number);
 static const char *read_time(const char *text, int64 *microseconds);
 static const char *read_zone(const char *text, int64 *microseconds);
 static bool read_digits(const char *text, int n, int *value);
@@ -104,11 +104,11 @@ quick_int8(const CsField *field, Datum *value)
 static bool
 quick_date(const CsField *field, Datum *value)
 {
-	int days;
+	int day_number;
 
-	if (field->len != 10 || !read_date(field->text, &days))
+	if (field->len != 10 || !read_date(field->text, &day_number))
 		return false;
-	*value = Int32GetDatum(days);
+	*value = Int32GetDatum(day_number);
 	return true;
 }
 
@@ -117,11 +117,11 @@ static bool
 quick_timestamptz(const CsField *field, Datum *value)
 {
 	const char *text = field->text;
-	int days;
+	int day_number;
 	int64 time;
 	int64 offset;
 
-	if (field->len < 20 || !read_date(text, &days) || (text[10] != 'T' && text[10] != ' '))
+	if (field->len < 20 || !read_date(text, &day_number) || (text[10] != 'T' && text[10] != ' '))
 		return false;
 	text = read_time(text + 11, &time);
 	if (text == NULL)
@@ -129,7 +129,7 @@ quick_timestamptz(const CsField *field, Datum *value)
 	text = read_zone(text, &offset);
 	if (text == NULL || *text != '\0')
 		return false;
-	*value = TimestampTzGetDatum(days * USECS_PER_DAY + time - offset);
+	*value = TimestampTzGetDatum(day_number * USECS_PER_DAY + time - offset);
 	return true;
 }
 
@@ -158,7 +158,7 @@ read_integer(const CsField *field, int64 *value)
 
 /* Days since 2000-01-01 of a day in the years 1 to 9999. */
 static bool
-read_date(const char *text, int *days)
+read_date(const char *text, int *day_number)
 {
 	int year;
 	int month;
@@ -169,7 +169,7 @@ read_date(const char *text, int *days)
 		return false;
 	if (year < 1 || month < 1 || month > 12 || day < 1 || day > day_tab[isleap(year)][month - 1])
 		return false;
-	*days = date2j(year, month, day) - POSTGRES_EPOCH_JDATE;
+	*day_number = date2j(year, month, day) - POSTGRES_EPOCH_JDATE;
 	return true;
 }
 

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/compat.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "net/address.h"
@@ -446,7 +447,7 @@ wait_for_more(CsTransfer *transfer)
 
 	/* As before waiting for a client: what was looked up must not hold back a vacuum. */
 	InvalidateCatalogSnapshotConditionally();
-	pgstat_report_wait_start(PG_WAIT_EXTENSION);
+	pgstat_report_wait_start(cs_wait_event(CS_WAIT_SOURCE));
 	(void) curl_multi_poll(transfer->multi, NULL, 0, POLL_MS, NULL);
 	pgstat_report_wait_end();
 	if (IsUnderPostmaster && !PostmasterIsAlive())

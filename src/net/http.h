@@ -57,6 +57,7 @@ typedef struct CsHttpRequest
 	const char *body;  /* or NULL */
 	size_t body_len;
 	bool repeatable;	/* may be sent again after a failure */
+	bool no_redirects;	/* a redirect is an answer like others: for cs_http_exchange */
 	bool authenticates; /* it fetches a credential: once connected, its failures are those of
 								 * CS_HTTP_AUTHENTICATE */
 } CsHttpRequest;

@@ -388,7 +388,7 @@ follow(CsHttp *http, const CsHttpRequest *request)
 	{
 		send_hop(http, request, &hop);
 		answered = cs_transfer_await_head(http->transfer);
-		if (!answered || !is_redirect(cs_http_status(http)))
+		if (!answered || request->no_redirects || !is_redirect(cs_http_status(http)))
 			break;
 		if (redirects == MAX_REDIRECTS)
 			throw_redirect(http, psprintf("It is the %dth in a row.", MAX_REDIRECTS + 1));

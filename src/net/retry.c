@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/settings.h"
 #include "common/pg_prng.h"
 #include "datatype/timestamp.h"
@@ -65,7 +66,7 @@ cs_retry_sleep(int64 ms)
 		if (left <= 0)
 			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,
-						 PG_WAIT_EXTENSION);
+						 cs_wait_event(CS_WAIT_RETRY));
 		ResetLatch(MyLatch);
 	}
 }

@@ -115,6 +115,7 @@ cs_tunnel_open(CsTunnel *tunnel)
 	plan.argv = make_arguments(tunnel);
 	plan.log = tunnel->log;
 	shared =
+		/* cppcheck-suppress invalidFunctionArg */
 		mmap(NULL, sizeof(CsGateCounts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
@@ -136,7 +137,7 @@ void
 cs_tunnel_forgive(CsTunnel *tunnel)
 {
 	if (tunnel->counts)
-		tunnel->forgiven = pg_atomic_read_u32(&tunnel->counts->failed);
+		pg_atomic_write_u32(&tunnel->counts->forgiven, pg_atomic_read_u32(&tunnel->counts->failed));
 }
 
 /* It becomes a part of an argument of ssh. */

@@ -115,7 +115,7 @@ wait_for_words(const CsTunnel *tunnel)
 
 	for (int waited = 0; waited < patience; waited += 5)
 	{
-		if (pg_atomic_read_u32(&counts->failed) > tunnel->forgiven)
+		if (pg_atomic_read_u32(&counts->failed) > pg_atomic_read_u32(&counts->forgiven))
 			return true;
 		if (pg_atomic_read_u32(&counts->begun) == pg_atomic_read_u32(&counts->ended) &&
 			(waited >= 50 || gate_is_gone(tunnel)))

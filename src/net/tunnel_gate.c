@@ -117,7 +117,7 @@ backend_is_there(const Gate *gate, const struct pollfd *lifeline)
 static void
 take_connection(Gate *gate)
 {
-	struct sockaddr_in peer;
+	struct sockaddr_in peer = { 0 };
 	socklen_t len = sizeof(peer);
 	int connection = accept4(gate->plan.listener, (struct sockaddr *) &peer, &len, SOCK_CLOEXEC);
 
@@ -253,7 +253,8 @@ start_ssh(Gate *gate, int connection)
 	pid_t self = getpid();
 	pid_t pid;
 
-	if (gate->nrunning == 0)
+	if (gate->nrunning == 0 &&
+		pg_atomic_read_u32(&plan->counts->failed) == pg_atomic_read_u32(&plan->counts->forgiven))
 		forget_words(gate);
 	(void) pg_atomic_fetch_add_u32(&plan->counts->begun, 1);
 	pid = fork();

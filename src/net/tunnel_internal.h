@@ -13,13 +13,15 @@
 /* Of what ssh says.  A banner of the host is in it, which may have 64 KB. */
 #define CS_TUNNEL_LOG_SIZE (128 * 1024)
 
-/* Counters of connections, in memory that backend and gate share; written by the gate. */
+/* Counters of connections, in memory that backend and gate share.  The gate writes all but the last. */
 typedef struct CsGateCounts
 {
 	pg_atomic_uint32 begun;
 	pg_atomic_uint32 ended;
 	pg_atomic_uint32 failed;	/* ended, and ssh says that it was not well */
 	pg_atomic_uint32 strangers; /* refused: of another process */
+	pg_atomic_uint32
+		forgiven; /* so many of failed count for nothing; what ssh said of them may go */
 } CsGateCounts;
 
 /* What the gate needs; all of it is there before the fork. */
@@ -47,7 +49,6 @@ struct CsTunnel
 	int key;
 	int known_hosts;
 	CsGateCounts *counts; /* NULL: likewise */
-	uint32 forgiven;	  /* failures that count for nothing */
 };
 
 /* The child's work; its signals are blocked.  Does not come back. */

@@ -11,6 +11,7 @@
 
 #include "net/url.h"
 #include "source/bigquery.h"
+#include "source/json_peek.h"
 #include "source/option_table.h"
 #include "source/services.h"
 
@@ -43,12 +44,14 @@ static json_t *await_job(BqSession *session, json_t *answer, int *status);
 static bool is_complete(const json_t *answer);
 static bool may_run_again(const json_t *answer);
 static void note_job(BqSession *session, const json_t *answer);
-static char *job_path(BqSession *session, const char *verb, const char *parameters);
+static char *job_path(const BqSession *session, const char *verb, const char *parameters);
 static void take_result(BqSession *session, const json_t *answer);
 static void narrow(CsServiceSession *base, const bool *needed);
 static char *quoted_names(const BqSession *session, const bool *needed, const char *quote);
 static void keep_columns(BqSession *session, const bool *needed);
 static bool next_part(CsServiceSession *base, CsServicePart *part);
+static char *page_url(const BqSession *session, const char *token);
+static char *guess_next(CsServiceSession *base, const char *beginning);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 
 const CsService cs_source_bigquery = {
@@ -61,6 +64,7 @@ const CsService cs_source_bigquery = {
 	.narrow = narrow,
 	.next_part = next_part,
 	.sequential = true,
+	.guess_next = guess_next,
 	.end_part = end_part,
 	.list = cs_bq_list,
 	.probe = cs_bq_probe,
@@ -321,7 +325,7 @@ note_job(BqSession *session, const json_t *answer)
 
 /* verb: "cancel", or NULL for the result; parameters: of the query string, "" for none. */
 static char *
-job_path(BqSession *session, const char *verb, const char *parameters)
+job_path(const BqSession *session, const char *verb, const char *parameters)
 {
 	const char *location = session->job_location ? session->job_location : session->location;
 	StringInfoData path;
@@ -419,13 +423,27 @@ static bool
 next_part(CsServiceSession *base, CsServicePart *part)
 {
 	BqSession *session = (BqSession *) base;
-	const char *size = cs_option_get(base->options, "page_size");
-	StringInfoData url;
 
 	if (session->started && session->page_token == NULL)
 		return false;
 	if (session->submitted && base->total == 0)
 		return false;
+	session->started = true;
+	part->request.url = page_url(session, session->page_token);
+	part->records = "/rows";
+	part->shape = CS_ROW_CELLS;
+	part->may_lack_records = true;
+	return true;
+}
+
+/* token: NULL for the first one. */
+static char *
+page_url(const BqSession *session, const char *token)
+{
+	const CsServiceSession *base = &session->base;
+	const char *size = cs_option_get(base->options, "page_size");
+	StringInfoData url;
+
 	initStringInfo(&url);
 	appendStringInfoString(&url, base->base_url);
 	if (session->submitted)
@@ -439,14 +457,17 @@ next_part(CsServiceSession *base, CsServicePart *part)
 		appendStringInfo(&url, "&maxResults=%d", cs_option_int(size));
 	else if (base->spec->partial)
 		appendStringInfo(&url, "&maxResults=%d", FEW_ROWS);
-	if (session->page_token)
-		appendStringInfo(&url, "&pageToken=%s", cs_url_encode(session->page_token));
-	session->started = true;
-	part->request.url = url.data;
-	part->records = "/rows";
-	part->shape = CS_ROW_CELLS;
-	part->may_lack_records = true;
-	return true;
+	if (token)
+		appendStringInfo(&url, "&pageToken=%s", cs_url_encode(token));
+	return url.data;
+}
+
+static char *
+guess_next(CsServiceSession *base, const char *beginning)
+{
+	char *token = cs_json_peek(beginning, "/pageToken");
+
+	return token ? page_url((BqSession *) base, token) : NULL;
 }
 
 /* The total is that of the first page: a table that changes meanwhile is an error. */
@@ -477,5 +498,7 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 						errmsg("BigQuery named the same page twice"), errhint("Run it again.")));
 	if (token && session->rows > base->total)
 		token = NULL; /* the reader says that there are too many */
+	if (session->page_token)
+		pfree(session->page_token);
 	session->page_token = token ? MemoryContextStrdup(base->context, token) : NULL;
 }

@@ -18,32 +18,32 @@
 #define EPOCH_DAYS (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
 #define EPOCH_MICROS (EPOCH_DAYS * USECS_PER_DAY)
 
-static const char *read_days(const char *text, int32 *days);
+static const char *read_days(const char *text, int32 *date);
 static const char *read_clock(const char *text, int64 *microseconds);
 static const char *read_number(const char *text, int min_digits, int max_digits, int *value);
 static const char *read_fraction(const char *text, int64 *microseconds);
 static const char *read_zone(const char *text, int64 *microseconds);
 static bool read_seconds(const char *text, int64 *microseconds, const char **rest);
 static Datum read_moment(const CsField *field, bool zoned, char **why);
-static Datum make_date(int64 days, const CsField *field, char **why);
+static Datum make_date(int64 date, const CsField *field, char **why);
 static Datum make_timestamp(int64 some, int64 more, const CsField *field, char **why);
 
 Datum
 cs_cell_date(CsCell *cell pg_attribute_unused(), const CsField *field, char **why)
 {
-	int32 days;
+	int32 date;
 
-	if (!cs_days_parse(field->text, &days))
+	if (!cs_days_parse(field->text, &date))
 		return cs_cell_fail(field, "no date", why);
-	return make_date(days, field, why);
+	return make_date(date, field, why);
 }
 
 Datum
 cs_cell_date_days(CsCell *cell, const CsField *field, char **why)
 {
-	int64 days = DatumGetInt32(cs_cell_int4(cell, field, why));
+	int64 date = DatumGetInt32(cs_cell_int4(cell, field, why));
 
-	return *why ? (Datum) 0 : make_date(days - EPOCH_DAYS, field, why);
+	return *why ? (Datum) 0 : make_date(date - EPOCH_DAYS, field, why);
 }
 
 Datum
@@ -102,9 +102,9 @@ cs_cell_seconds(CsCell *cell pg_attribute_unused(), const CsField *field, char *
 }
 
 bool
-cs_days_parse(const char *text, int32 *days)
+cs_days_parse(const char *text, int32 *date)
 {
-	text = read_days(text, days);
+	text = read_days(text, date);
 	return text && *text == '\0';
 }
 
@@ -117,7 +117,7 @@ cs_clock_parse(const char *text, int64 *microseconds)
 
 /* Since 2000; years of four digits and more, with or without a sign.  Returns what follows, NULL: no date. */
 static const char *
-read_days(const char *text, int32 *days)
+read_days(const char *text, int32 *date)
 {
 	bool negative = *text == '-';
 	int year;
@@ -134,7 +134,7 @@ read_days(const char *text, int32 *days)
 		year = -year;
 	if (month < 1 || month > 12 || day < 1 || day > day_tab[isleap(year)][month - 1])
 		return NULL;
-	*days = IS_VALID_JULIAN(year, month, day) ? date2j(year, month, day) - POSTGRES_EPOCH_JDATE
+	*date = IS_VALID_JULIAN(year, month, day) ? date2j(year, month, day) - POSTGRES_EPOCH_JDATE
 											  : PG_INT32_MIN;
 	return text;
 }
@@ -245,11 +245,11 @@ static Datum
 read_moment(const CsField *field, bool zoned, char **why)
 {
 	const char *text = field->text;
-	int32 days;
+	int32 date;
 	int64 clock = 0;
 	int64 zone = 0;
 
-	if ((text = read_days(text, &days)) == NULL)
+	if ((text = read_days(text, &date)) == NULL)
 		return cs_cell_fail(field, "no timestamp", why);
 	if ((*text == 'T' || *text == ' ') && (text = read_clock(text + 1, &clock)) == NULL)
 		return cs_cell_fail(field, "no timestamp", why);
@@ -257,19 +257,19 @@ read_moment(const CsField *field, bool zoned, char **why)
 		return cs_cell_fail(field, "no timestamp", why);
 	if (*text != '\0')
 		return cs_cell_fail(field, zoned ? "no timestamp" : "no timestamp without a zone", why);
-	if (days < DATETIME_MIN_JULIAN - POSTGRES_EPOCH_JDATE ||
-		days >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
+	if (date < DATETIME_MIN_JULIAN - POSTGRES_EPOCH_JDATE ||
+		date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
 		return cs_cell_fail(field, "out of range of timestamp", why);
-	return make_timestamp(days * USECS_PER_DAY, clock - zone, field, why);
+	return make_timestamp(date * USECS_PER_DAY, clock - zone, field, why);
 }
 
 static Datum
-make_date(int64 days, const CsField *field, char **why)
+make_date(int64 date, const CsField *field, char **why)
 {
-	if (days < DATETIME_MIN_JULIAN - POSTGRES_EPOCH_JDATE ||
-		days >= DATE_END_JULIAN - POSTGRES_EPOCH_JDATE)
+	if (date < DATETIME_MIN_JULIAN - POSTGRES_EPOCH_JDATE ||
+		date >= DATE_END_JULIAN - POSTGRES_EPOCH_JDATE)
 		return cs_cell_fail(field, "out of range of date", why);
-	return DateADTGetDatum((DateADT) days);
+	return DateADTGetDatum((DateADT) date);
 }
 
 static Datum

@@ -102,6 +102,9 @@ extern bool cs_pq_next_result(CsPqSession *session);
  * throws the server's error if there is one. */
 extern PGresult *cs_pq_finish(CsPqSession *session, int sent);
 
+/* After the last row: hears the server out, and lets go of it, as what follows may take long. */
+extern void cs_pq_end(CsPqSession *session);
+
 /* One statement with text parameters. */
 extern PGresult *cs_pq_query(CsPqSession *session, const char *sql, int nparams,
 							 const char *const *params);
@@ -117,6 +120,9 @@ extern void cs_pq_close(void *session);
 extern void cs_pq_throw_result(CsPqSession *session) pg_attribute_noreturn();
 extern void cs_pq_throw_lost(CsPqSession *session) pg_attribute_noreturn();
 extern void cs_pq_throw_connect(CsPqSession *session) pg_attribute_noreturn();
+
+/* A copy of what a server says; what is no text in this database's encoding is made unreadable. */
+extern char *cs_pq_clean(const char *text);
 
 /* libpq_types.c: can values of a built-in type travel in binary form?  Sets how they are read then. */
 extern bool cs_pq_type_set(CsPqSession *session, CsColumn *column, CsPqColumn *read, Oid type,

@@ -179,8 +179,8 @@ describe_connection(CsPqSession *session)
 	PGconn *conn = session->conn;
 	const char *version = PQparameterStatus(conn, "server_version");
 
-	session->base.server =
-		psprintf("%s %s", session->flavor->product, version ? version : "of unknown version");
+	session->base.server = psprintf("%s %s", session->flavor->product,
+									version ? cs_pq_clean(version) : "of unknown version");
 	if (PQsslInUse(conn))
 		session->base.tls = psprintf("%s, certificate %s", PQsslAttribute(conn, "protocol"),
 									 session->verifies_ca ? "verified" : "not verified");

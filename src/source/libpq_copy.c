@@ -135,9 +135,7 @@ end_copy(CsPqSession *session)
 		cs_pq_throw_result(session);
 	if (!session->trailer_read)
 		broken("its rows end without an end");
-	while (cs_pq_next_result(session))
-		if (PQresultStatus(session->result) == PGRES_FATAL_ERROR)
-			cs_pq_throw_result(session);
+	cs_pq_end(session);
 }
 
 static void

@@ -24,7 +24,7 @@ cs_pq_describe(CsSqlSession *base, const char *sql)
 	session->reads = palloc0(sizeof(CsPqColumn) * Max(1, base->ncolumns));
 	for (int i = 0; i < base->ncolumns; i++)
 	{
-		base->columns[i].name = pstrdup(PQfname(result, i));
+		base->columns[i].name = cs_pq_clean(PQfname(result, i));
 		session->flavor->set_type(session, &base->columns[i], &session->reads[i],
 								  PQftype(result, i), PQfmod(result, i));
 	}

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 
 #include "source/libpq.h"
 
@@ -35,34 +36,37 @@ cs_pq_throw_result(CsPqSession *session)
 	code = code_here(state);
 	initStringInfo(&detail);
 	if (said)
-		appendStringInfoString(&detail, said);
+		appendStringInfoString(&detail, cs_pq_clean(said));
 	if (context)
-		appendStringInfo(&detail, "%s%s", detail.len ? "\n" : "", context);
-	if (code != MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]))
-		appendStringInfo(&detail, "%sThe SQLSTATE there was %s.", detail.len ? "\n" : "", state);
+		appendStringInfo(&detail, "%s%s", detail.len ? "\n" : "", cs_pq_clean(context));
+	if (strcmp(state, unpack_sql_state(code)) != 0)
+		appendStringInfo(&detail, "%sThe SQLSTATE there was %s.", detail.len ? "\n" : "",
+						 cs_pq_clean(state));
 	if (hint == NULL)
 		hint = hint_for(code);
 	session->failed = true;
-	ereport(ERROR, (errcode(code), errmsg_internal("%s", message ? message : "error of the server"),
+	ereport(ERROR, (errcode(code),
+					errmsg_internal("%s", cs_pq_clean(message ? message : "error of the server")),
 					detail.len ? errdetail_internal("%s", detail.data) : 0,
-					hint ? errhint("%s", hint) : 0));
+					hint ? errhint("%s", cs_pq_clean(hint)) : 0));
 }
 
 void
 cs_pq_throw_lost(CsPqSession *session)
 {
 	session->failed = true;
-	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-					errmsg("the connection to server \"%s\" was lost", session->login->host),
-					errdetail_internal("%s", first_line(PQerrorMessage(session->conn))),
-					errhint("Nothing was changed. The log of the server there may say why.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("the connection to server \"%s\" was lost", session->login->host),
+			 errdetail_internal("%s", first_line(cs_pq_clean(PQerrorMessage(session->conn)))),
+			 errhint("Nothing was changed. The log of the server there may say why.")));
 }
 
 /* With verbose messages, so that the SQLSTATE of a server that refuses stands in them. */
 void
 cs_pq_throw_connect(CsPqSession *session)
 {
-	const char *message = PQerrorMessage(session->conn);
+	const char *message = cs_pq_clean(PQerrorMessage(session->conn));
 	const char *text = message;
 	const char *state = find_state(message, &text);
 	int code = state ? code_here(state) : ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
@@ -84,12 +88,28 @@ cs_pq_throw_connect(CsPqSession *session)
 			 rest ? errdetail_internal("%s", rest) : 0, errhint("%s", hint_for_step(session))));
 }
 
+/* Before it is connected, a server speaks in an encoding of its own. */
+char *
+cs_pq_clean(const char *text)
+{
+	char *copy = pstrdup(text);
+
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), copy, (int) strlen(copy), true))
+		for (char *c = copy; *c; c++)
+			if (IS_HIGHBIT_SET(*c))
+				*c = '?';
+	return copy;
+}
+
 /* A query canceled there is no query canceled here, and so on: those codes would be taken for this server's. */
 static int
 code_here(const char *state)
 {
-	int code = MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
+	int code;
 
+	if (strlen(state) != 5 || strncmp(state, "00", 2) == 0)
+		return ERRCODE_FDW_ERROR;
+	code = MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
 	if (code == ERRCODE_QUERY_CANCELED)
 		return ERRCODE_FDW_ERROR;
 	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
@@ -165,7 +185,7 @@ find_state(const char *message, const char **text)
 			strncmp(at + 8, ": ", 2) == 0)
 		{
 			*text = at + 10;
-			return at + 3;
+			return pnstrdup(at + 3, 5);
 		}
 	return NULL;
 }

@@ -6,7 +6,6 @@
 
 #include "source/libpq.h"
 
-static void end_rows(CsPqSession *session);
 static void read_values(CsPqSession *session);
 
 void
@@ -32,8 +31,8 @@ cs_pq_rows_next_row(CsSqlSession *base)
 		case PGRES_SINGLE_TUPLE:
 			read_values(session);
 			return true;
-		case PGRES_TUPLES_OK:
-			end_rows(session);
+		case PGRES_TUPLES_OK: /* without rows: the server's word that there are no more */
+			cs_pq_end(session);
 			return false;
 		case PGRES_FATAL_ERROR:
 			cs_pq_throw_result(session);
@@ -42,15 +41,6 @@ cs_pq_rows_next_row(CsSqlSession *base)
 							errmsg("the source query returns no rows"),
 							errhint("It must be one statement that returns rows.")));
 	}
-}
-
-/* An empty result after the rows is the server's word that there are no more. */
-static void
-end_rows(CsPqSession *session)
-{
-	while (cs_pq_next_result(session))
-		if (PQresultStatus(session->result) == PGRES_FATAL_ERROR)
-			cs_pq_throw_result(session);
 }
 
 static void

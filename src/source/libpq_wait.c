@@ -76,6 +76,15 @@ cs_pq_finish(CsPqSession *session, int sent)
 	return session->result;
 }
 
+void
+cs_pq_end(CsPqSession *session)
+{
+	while (cs_pq_next_result(session))
+		if (PQresultStatus(session->result) == PGRES_FATAL_ERROR)
+			cs_pq_throw_result(session);
+	cs_pq_close(session);
+}
+
 PGresult *
 cs_pq_query(CsPqSession *session, const char *sql, int nparams, const char *const *params)
 {
@@ -103,8 +112,9 @@ cs_pq_wait(PGconn *conn, int events, TimestampTz deadline)
 		if (ready & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (ready & events)
-			return ready & events;
+		ready &= events;
+		if (ready != 0)
+			return ready;
 	}
 }
 

@@ -14,9 +14,11 @@
 #include "source/option_table.h"
 #include "source/options.h"
 #include "source/ssh.h"
+#include "source/webhook.h"
 
 static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
+static void check_tls(const char *name, const char *value);
 static void check_seconds(const char *name, const char *value);
 static void check_some_seconds(const char *name, const char *value);
 static void check_count(const char *name, const char *value);
@@ -38,6 +40,8 @@ static void check_headers(const char *name, const char *value);
 static void check_end_of_body(const char *name, const char *value);
 static void check_host(const char *name, const char *value);
 static void check_port(const char *name, const char *value);
+static void check_zero_dates(const char *name, const char *value);
+static void check_tinyint1(const char *name, const char *value);
 static void check_sslmode(const char *name, const char *value);
 static void check_channel_binding(const char *name, const char *value);
 static void check_gssencmode(const char *name, const char *value);
@@ -45,6 +49,8 @@ static void check_tls_version(const char *name, const char *value);
 static void check_switch(const char *name, const char *value);
 static void check_password_required(const char *name, const char *value);
 static void check_client_auth(const char *name, const char *value);
+static void check_events(const char *name, const char *value);
+static void check_secret(const char *name, const char *value);
 static void check_one_of(const char *name, const char *value, const char *words);
 static void bad_value(const char *name, const char *expected) pg_attribute_noreturn();
 
@@ -63,9 +69,13 @@ static const CsOption options[] = {
 	{ "end_of_body", CS_FOR_WEB, SERVER, false, check_end_of_body },
 	{ "max_response_size", CS_FOR_WEB, SERVER, false, check_size },
 	{ "rate_limit", CS_FOR_WEB, SERVER, false, check_rate },
+	{ "read_only_intent", CS_FOR_TDS, SERVER, false, check_boolean },
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
+	{ "tls", CS_FOR_MYSQL | CS_FOR_TDS, SERVER, true, check_tls },
 	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
+	/* what a webhook wants to hear */
+	{ "events", CS_FOR_WEBHOOK, SERVER, false, check_events },
 	/* where a database is */
 	{ "database", CS_FOR_SQL | CS_FOR_SNOWFLAKE, SERVER, false, NULL },
 	{ "host", CS_FOR_SQL | CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS, SERVER, false, check_host },
@@ -125,6 +135,8 @@ static const CsOption options[] = {
 	{ "format", CS_FOR_HTTP, READ, false, check_format },
 	{ "headers", CS_FOR_HTTP, READ, false, check_headers },
 	{ "records", CS_FOR_HTTP, READ, false, check_pointer },
+	{ "tinyint1", CS_FOR_MYSQL, READ, false, check_tinyint1 },
+	{ "zero_dates", CS_FOR_MYSQL, READ, false, check_zero_dates },
 	/* from where on */
 	{ "cursor_request_format", CS_FOR_HTTP, CURSOR, false, check_cursor_format },
 	{ "cursor_request_param", CS_FOR_HTTP, CURSOR, false, check_word },
@@ -154,10 +166,13 @@ static const CsOption options[] = {
 	{ "private_key", CS_FOR_SNOWFLAKE, USER, false, NULL },
 	{ "private_key_passphrase", CS_FOR_SNOWFLAKE, USER, false, NULL },
 	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "secret", CS_FOR_WEBHOOK, USER, false, check_secret },
 	{ "service_account_key", CS_FOR_GOOGLE, USER, false, NULL },
 	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
 	{ "ssh_private_key_file", CS_FOR_ALL, USER, true, cs_ssh_check_path },
 	{ "ssh_user", CS_FOR_ALL, USER, false, cs_ssh_check_user },
+	{ "tls_cert_file", CS_FOR_MYSQL, USER, CS_BY_FILE_READER, NULL },
+	{ "tls_key_file", CS_FOR_MYSQL, USER, CS_BY_FILE_READER, NULL },
 	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
 	{ "token", CS_FOR_HTTP | CS_FOR_GOOGLE | CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS, USER, false,
 	  NULL },
@@ -206,6 +221,13 @@ check_boolean(const char *name, const char *value)
 
 	if (!parse_bool(value, &ignored))
 		bad_value(name, "true or false");
+}
+
+static void
+check_tls(const char *name, const char *value)
+{
+	if (strcmp(value, "verify") != 0 && strcmp(value, "require") != 0 && strcmp(value, "off") != 0)
+		bad_value(name, "verify, require or off");
 }
 
 static void
@@ -379,6 +401,20 @@ check_port(const char *name, const char *value)
 }
 
 static void
+check_zero_dates(const char *name, const char *value)
+{
+	if (strcmp(value, "error") != 0 && strcmp(value, "null") != 0)
+		bad_value(name, "error or null");
+}
+
+static void
+check_tinyint1(const char *name, const char *value)
+{
+	if (strcmp(value, "integer") != 0 && strcmp(value, "boolean") != 0)
+		bad_value(name, "integer or boolean");
+}
+
+static void
 check_sslmode(const char *name, const char *value)
 {
 	check_one_of(name, value, "disable, allow, prefer, require, verify-ca, verify-full");
@@ -423,6 +459,20 @@ check_client_auth(const char *name, const char *value)
 {
 	if (strcmp(value, "basic") != 0 && strcmp(value, "body") != 0)
 		bad_value(name, "basic or body");
+}
+
+static void
+check_events(const char *name, const char *value)
+{
+	if (!cs_webhook_events_are_known(value))
+		bad_value(name, "events, by comma: sync.*, alert.*, " CS_WEBHOOK_EVENTS);
+}
+
+static void
+check_secret(const char *name, const char *value)
+{
+	if (value[0] == '\0')
+		bad_value(name, "a text that is not empty");
 }
 
 /* words: all there are, by comma. */

@@ -20,6 +20,7 @@
 #define CS_FOR_DATABRICKS 512
 #define CS_FOR_ELASTICSEARCH 1024
 #define CS_FOR_ROCKSET 2048
+#define CS_FOR_WEBHOOK 0x10000 /* no source: what is told of events; see webhook.h */
 
 #define CS_FOR_GOOGLE (CS_FOR_BIGQUERY | CS_FOR_SHEETS)
 #define CS_FOR_SERVICE                                                                             \

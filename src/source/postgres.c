@@ -148,11 +148,12 @@ object_of(CsPqSession *session, const char *schema, const PGresult *rows, int *a
 	int first = *at;
 
 	object->schema = pstrdup(schema);
-	object->name = pstrdup(PQgetvalue(rows, first, 0));
+	object->name = cs_pq_clean(PQgetvalue(rows, first, 0));
 	object->object = cs_sql_object_text(schema, object->name);
 	if (strcmp(PQgetvalue(rows, first, 1), "t") != 0)
 		object->refused = psprintf("user \"%s\" has no privilege to read it", session->login->user);
-	while (*at < PQntuples(rows) && strcmp(PQgetvalue(rows, *at, 0), object->name) == 0)
+	while (*at < PQntuples(rows) &&
+		   strcmp(PQgetvalue(rows, *at, 0), PQgetvalue(rows, first, 0)) == 0)
 		(*at)++;
 	object->columns = palloc0(sizeof(CsColumn) * (*at - first));
 	for (int i = first; i < *at && !PQgetisnull(rows, i, 2); i++)
@@ -160,7 +161,7 @@ object_of(CsPqSession *session, const char *schema, const PGresult *rows, int *a
 		CsColumn *column = &object->columns[object->ncolumns++];
 		CsPqColumn ignored;
 
-		column->name = pstrdup(PQgetvalue(rows, i, 2));
+		column->name = cs_pq_clean(PQgetvalue(rows, i, 2));
 		column->not_null = strcmp(PQgetvalue(rows, i, 5), "t") == 0;
 		set_type(session, column, &ignored, (Oid) strtoul(PQgetvalue(rows, i, 3), NULL, 10),
 				 (int32) strtol(PQgetvalue(rows, i, 4), NULL, 10));

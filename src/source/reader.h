@@ -35,6 +35,8 @@ typedef struct CsColumn
 	int32 typmod;
 	Oid collation;
 	bool not_null; /* declared so there; false: not, or nobody knows */
+	const char
+		*expression; /* SQL that the column of an object must be read by, or NULL: its name */
 } CsColumn;
 
 /* A table or view of a source, for IMPORT FOREIGN SCHEMA.  In the context of the call that listed it. */

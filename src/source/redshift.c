@@ -65,6 +65,7 @@ static void set_type(CsPqSession *session, CsColumn *column, CsPqColumn *read, O
 					 int32 typmod);
 static bool is_known_here(Oid type);
 static List *redshift_list(CsSqlSession *base, const char *schema, List *only);
+static int count_columns(const PGresult *rows, int first);
 static char *list_statement(const char *schema, List *only);
 static void add_column(CsPqSession *session, CsObject *object, const PGresult *rows, int row);
 static Oid type_of_name(const char *name);
@@ -134,7 +135,7 @@ redshift_list(CsSqlSession *base, const char *schema, List *only)
 
 	for (int i = 0; i < PQntuples(rows); i++)
 	{
-		const char *name = PQgetvalue(rows, i, 0);
+		const char *name = cs_pq_clean(PQgetvalue(rows, i, 0));
 
 		if (object == NULL || strcmp(object->name, name) != 0)
 		{
@@ -142,7 +143,7 @@ redshift_list(CsSqlSession *base, const char *schema, List *only)
 			object->schema = pstrdup(schema);
 			object->name = pstrdup(name);
 			object->object = cs_sql_object_text(schema, name);
-			object->columns = palloc0(sizeof(CsColumn) * PQntuples(rows));
+			object->columns = palloc0(sizeof(CsColumn) * count_columns(rows, i));
 			objects = lappend(objects, object);
 		}
 		add_column(session, object, rows, i);
@@ -152,6 +153,17 @@ redshift_list(CsSqlSession *base, const char *schema, List *only)
 						errmsg("the source has no schema \"%s\", or nothing in it", schema),
 						errhint("Only what the user there may read is listed.")));
 	return objects;
+}
+
+/* How many rows have the name of this one. */
+static int
+count_columns(const PGresult *rows, int first)
+{
+	int i = first;
+
+	while (i < PQntuples(rows) && strcmp(PQgetvalue(rows, i, 0), PQgetvalue(rows, first, 0)) == 0)
+		i++;
+	return i - first;
 }
 
 /* No parameters: what type they would have is not the same in all that can be compared with them there. */
@@ -188,7 +200,7 @@ add_column(CsPqSession *session, CsObject *object, const PGresult *rows, int row
 								 PQgetvalue(rows, row, 1), object->name)));
 		return;
 	}
-	column->name = pstrdup(PQgetvalue(rows, row, 1));
+	column->name = cs_pq_clean(PQgetvalue(rows, row, 1));
 	column->not_null = pg_strcasecmp(PQgetvalue(rows, row, 6), "no") == 0;
 	set_type(session, column, &ignored, type, typmod_of(type, rows, row));
 	object->ncolumns++;

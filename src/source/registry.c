@@ -12,18 +12,20 @@
 #include "base/compat.h"
 #include "source/databases.h"
 #include "source/http.h"
+#include "source/mysql.h"
 #include "source/query.h"
 #include "source/reader.h"
 #include "source/services.h"
+#include "source/sqlserver.h"
+#include "source/webhook.h"
 
 static const CsSourceType *const source_types[] = {
-	&cs_source_http,
-	&cs_source_postgres.base,
-	&cs_source_redshift.base,
-	&cs_source_bigquery.base,
-	&cs_source_google_sheets.base,
-	&cs_source_snowflake.base,
-	&cs_source_databricks.base,
+	&cs_source_http,		   &cs_source_postgres.base,
+	&cs_source_redshift.base,  &cs_source_mysql.base,
+	&cs_source_sqlserver.base, &cs_source_synapse.base,
+	&cs_source_bigquery.base,  &cs_source_google_sheets.base,
+	&cs_source_snowflake.base, &cs_source_databricks.base,
+	&cs_webhook_type,
 };
 
 const CsSourceType *

@@ -12,6 +12,9 @@
 /* Requests that are on their way at a time, at most. */
 #define MAX_PARALLEL 16
 
+/* Rows between looks at what has arrived meanwhile. */
+#define ROWS_BETWEEN_LOOKS 64
+
 /* A part that is asked for, and the client that asks. */
 typedef struct ServiceSlot
 {
@@ -37,6 +40,7 @@ typedef struct ServiceReader
 	MemoryContext part_context; /* of the decoder */
 	CsDecoder *decoder;			/* of the part that is being read, or NULL */
 	bool drained;				/* its body has ended */
+	bool guessed; /* what the next part is; it was asked for if there was something to guess */
 	int64 part_rows;
 	int64 rows;			/* of all parts */
 	int64 bytes_before; /* read by clients that are done with their part, and by the session's */
@@ -55,6 +59,7 @@ static bool ask(ServiceReader *reader, ServiceSlot *slot, bool ahead);
 static void await_answer(ServiceReader *reader, ServiceSlot *slot);
 static void follow_link(CsServiceSession *session, ServiceSlot *slot);
 static void start_decoder(ServiceReader *reader, const CsServicePart *part);
+static void look_ahead(ServiceReader *reader);
 static void read_some(ServiceReader *reader);
 static void end_part(ServiceReader *reader);
 static void check_total(ServiceReader *reader);
@@ -119,6 +124,8 @@ next_record(CsTypedReader *typed)
 		found = cs_decoder_next(reader->decoder, &raw);
 		taken = found && take_row(reader, &raw);
 		MemoryContextSwitchTo(old);
+		if (found && reader->part_rows % ROWS_BETWEEN_LOOKS == 0)
+			look_ahead(reader);
 		if (taken)
 			return true;
 		if (found)
@@ -293,8 +300,32 @@ start_decoder(ServiceReader *reader, const CsServicePart *part)
 	options.ragged = part->ragged;
 	options.may_lack_records = part->may_lack_records;
 	reader->decoder = cs_decoder_create(&options, &reader->projection);
-	reader->drained = false;
+	reader->drained = reader->guessed = false;
 	reader->part_rows = 0;
+	MemoryContextSwitchTo(old);
+}
+
+/* Once the part has arrived completely, the next one is asked for if it can be guessed. */
+static void
+look_ahead(ServiceReader *reader)
+{
+	CsServiceSession *session = reader->session;
+	ServiceSlot *slot = &reader->slots[reader->first];
+	CsHttpRequest next = slot->part.request;
+	MemoryContext old;
+	char *beginning;
+
+	if (session->service->guess_next == NULL || session->spec->partial || reader->guessed)
+		return;
+	cs_http_work(slot->http);
+	if (!cs_http_may_send_ahead(slot->http))
+		return;
+	reader->guessed = true;
+	old = MemoryContextSwitchTo(reader->part_context);
+	beginning = cs_decoder_envelope_so_far(reader->decoder);
+	next.url = beginning ? session->service->guess_next(session, beginning) : NULL;
+	if (next.url)
+		(void) cs_http_send_ahead(slot->http, &next);
 	MemoryContextSwitchTo(old);
 }
 

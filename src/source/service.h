@@ -71,6 +71,10 @@ typedef struct CsService
 	 * would be: makes the request anew, once.  May be NULL. */
 	void (*again)(CsServiceSession *session, CsServicePart *part);
 
+	/* Sequential services, or NULL: the URL that the next part has if the document of this one, of
+	 * which the beginning (JSON) is known, is what it seems to be; or NULL.  It is asked for ahead then. */
+	char *(*guess_next)(CsServiceSession *session, const char *beginning);
+
 	/* A part was read to its end: its document without the rows, and how many there were.  May be NULL. */
 	void (*end_part)(CsServiceSession *session, const char *envelope, int64 rows);
 
@@ -91,6 +95,7 @@ struct CsServiceSession
 	CsHttp *http;		   /* for everything but parts; NULL in create */
 	const char *base_url;
 	List *hosts;   /* char *: others that requests go to, through a tunnel if there is one */
+	List *clients; /* CsHttp *: all that it has, in its context */
 	List *secrets; /* char *: never to be shown; grows by cs_service_add_secret */
 	int ncolumns;
 	CsColumn *columns;

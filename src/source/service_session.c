@@ -65,9 +65,14 @@ cs_service_session(const CsService *service, const CsReadSpec *spec)
 CsHttp *
 cs_service_client(CsServiceSession *session)
 {
+	MemoryContext old = MemoryContextSwitchTo(session->context);
 	List *hosts = list_make1(cs_url_parse(session->base_url)->host);
+	CsHttp *http =
+		cs_http_client(session->options, list_concat(hosts, session->hosts), session->secrets);
 
-	return cs_http_client(session->options, list_concat(hosts, session->hosts), session->secrets);
+	session->clients = lappend(session->clients, http);
+	MemoryContextSwitchTo(old);
+	return http;
 }
 
 /* Goes as far as it gets: a probe, or the description of what is to be read. */
@@ -240,10 +245,11 @@ void
 cs_service_add_secret(CsServiceSession *session, const char *secret)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->context);
+	ListCell *lc;
 
 	session->secrets = lappend(session->secrets, pstrdup(secret));
-	if (session->http)
-		cs_http_add_secret(session->http, secret);
+	foreach (lc, session->clients)
+		cs_http_add_secret(lfirst(lc), secret);
 	MemoryContextSwitchTo(old);
 }
 

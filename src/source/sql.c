@@ -101,9 +101,14 @@ cs_sql_list(const CsSourceType *type, const CsReadSpec *spec, const char *schema
 {
 	SqlReader *reader = create_reader(type, spec);
 	CsOptionSet *options = cs_options_load(spec->serverid, spec->userid, spec->near);
+	ErrorContextCallback tunnel;
+	List *objects;
 
 	connect_to(reader, cs_sql_login_create(reader->source, options));
-	return reader->session->driver->list(reader->session, schema, only);
+	watch_tunnel(reader, &tunnel);
+	objects = reader->session->driver->list(reader->session, schema, only);
+	error_context_stack = tunnel.previous;
+	return objects;
 }
 
 char *

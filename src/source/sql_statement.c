@@ -11,7 +11,8 @@
 
 static void append_part(StringInfo text, const char *name);
 static void append_query(StringInfo sql, const char *query);
-static void append_columns(StringInfo sql, const CsDialect *dialect, List *wanted);
+static void append_columns(StringInfo sql, const CsDialect *dialect, List *wanted,
+						   const CsColumn *known, int nknown);
 static bool append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
 						 const CsColumn *known, int nknown);
 static bool append_since(StringInfo sql, const CsDialect *dialect, const CsReadSince *since,
@@ -56,7 +57,7 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 	appendStringInfoString(&sql, "SELECT ");
 	if (limit > 0 && dialect->limit == CS_LIMIT_TOP)
 		appendStringInfo(&sql, "TOP (" INT64_FORMAT ") ", limit);
-	append_columns(&sql, dialect, spec->query ? NIL : wanted);
+	append_columns(&sql, dialect, spec->query ? NIL : wanted, known, nknown);
 	if (spec->query)
 	{
 		/* The newline ends a comment that the query may end with. */
@@ -150,7 +151,7 @@ cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *c
 	if (comparison == CS_IS_NULL || comparison == CS_IS_NOT_NULL)
 	{
 		*exactly = true;
-		return true;
+		return dialect->tells_null == NULL || dialect->tells_null(column);
 	}
 	return dialect->compares(column, comparison, type_of_value, exactly);
 }
@@ -185,8 +186,10 @@ append_query(StringInfo sql, const char *query)
 }
 
 static void
-append_columns(StringInfo sql, const CsDialect *dialect, List *wanted)
+append_columns(StringInfo sql, const CsDialect *dialect, List *wanted, const CsColumn *known,
+			   int nknown)
 {
+	const CsColumn *column;
 	ListCell *lc;
 
 	if (wanted == NIL)
@@ -195,6 +198,9 @@ append_columns(StringInfo sql, const CsDialect *dialect, List *wanted)
 	{
 		if (lc != list_head(wanted))
 			appendStringInfoString(sql, ", ");
+		column = known_column(known, nknown, lfirst(lc));
+		if (column && column->expression)
+			appendStringInfo(sql, "%s AS ", column->expression);
 		cs_sql_append_name(sql, dialect, lfirst(lc));
 	}
 }
@@ -277,7 +283,7 @@ can_say(const CsDialect *dialect, const CsCondition *condition, const CsColumn *
 	CsComparison comparison = condition->comparison;
 
 	if (comparison == CS_IS_NULL || comparison == CS_IS_NOT_NULL)
-		return column != NULL;
+		return column && (dialect->tells_null == NULL || dialect->tells_null(column));
 	if (comparison == CS_EQUAL_ANY)
 		comparison = CS_EQUAL;
 	return column && dialect->compares(column, comparison, condition->type, exactly);

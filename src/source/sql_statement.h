@@ -30,6 +30,9 @@ typedef struct CsDialect
 	/* Appends such a constant. */
 	void (*append_constant)(StringInfo sql, Oid type, Datum value);
 
+	/* May IS NULL be asked of the column?  NULL: of any. */
+	bool (*tells_null)(const CsColumn *column);
+
 	/* Appends the column of a condition, as something that compares with its constant; NULL: its name. */
 	void (*append_column)(StringInfo sql, const CsCondition *condition);
 } CsDialect;

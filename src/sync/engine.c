@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "base/user.h"
+#include "catalog/alerts.h"
 #include "catalog/late_log.h"
 #include "catalog/locks.h"
 #include "sync/add_columns.h"
@@ -31,6 +32,7 @@ static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError
 static CsError *add_columns_first(const CsRun *run, MemoryContext result);
 static CsError *try_run(CsRun *run, MemoryContext result);
 static void take_steps(CsRun *run);
+static void set_constraints_immediate(void);
 static void prepare(CsRun *run);
 static int prepare_destination(CsRun *run);
 static void prepare_source(CsRun *run);
@@ -136,7 +138,7 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	run.trigger = request->trigger;
 	run.started_at = GetCurrentTimestamp();
 	run.extension = cs_extension_lock(InvalidOid);
-	run.run_id = cs_run_log_open(sync, request->trigger, request->dry_run);
+	run.run_id = cs_run_log_open(sync, request->trigger, request->dry_run, request->queued);
 	run.progress = cs_progress_begin(sync, run.run_id, run.dry_run, run.started_at);
 	if (!request->dry_run)
 		cs_sync_refresh_names(sync);
@@ -255,7 +257,7 @@ take_steps(CsRun *run)
 	/* Deferred triggers can't fire inside a security-restricted operation.  What the transaction has
 	 * deferred before fires here, as the role that did it. */
 	if (!run->dry_run)
-		cs_run_execute("SET CONSTRAINTS ALL IMMEDIATE", NULL);
+		set_constraints_immediate();
 	cs_user_switch(&saved, run->sync->owner, CS_SAFE_SEARCH_PATH);
 	cs_sync_apply_settings(run->sync);
 	/* A snapshot of our own, so that none is left behind while we wait for the source. */
@@ -277,6 +279,19 @@ take_steps(CsRun *run)
 	cs_cursor_advance(run);
 	PopActiveSnapshot();
 	cs_run_end_stages(run);
+}
+
+/* In a background worker there is no snapshot of a statement around us. */
+static void
+set_constraints_immediate(void)
+{
+	bool needs_snapshot = !ActiveSnapshotSet();
+
+	if (needs_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	cs_run_execute("SET CONSTRAINTS ALL IMMEDIATE", NULL);
+	if (needs_snapshot)
+		PopActiveSnapshot();
 }
 
 /* Everything that can be known, and go wrong, before the source is read. */
@@ -510,4 +525,6 @@ write_log(const CsRun *run, const char *status, const CsError *error)
 	if (error == NULL)
 		cs_record_log_write(run->changes, run->run_id);
 	cs_run_log_close(run->run_id, status, &run->counts, error);
+	if (cs_alerts_are_wanted(run->sync->options))
+		cs_alerts_judge_run(run->run_id);
 }

@@ -13,7 +13,8 @@ typedef struct CsRunRequest
 {
 	const char *trigger; /* "manual", "schedule", ... for the log */
 	bool dry_run;
-	int64 limit;			/* -1: all */
+	int64 limit;  /* -1: all */
+	int64 queued; /* the run that waits in the queue and is to be this one; 0: a new one */
 	bool pass_over_running; /* if another session runs it: a warning, and no run */
 	bool durable;			/* commit the log before reading and after; needs a procedure's
 								 * non-atomic SPI connection */

@@ -17,8 +17,12 @@ typedef enum OptionKind
 {
 	OPTION_CHOICE, /* an enum, by the position of its name */
 	OPTION_SHARE,  /* 0 to 1 */
+	OPTION_POSITIVE,
+	OPTION_COUNT, /* 1 and more */
 	OPTION_FLAG,
 	OPTION_SECONDS,
+	OPTION_PERIOD, /* the same in a form that is an interval to SQL, too */
+	OPTION_NUMBER, /* 0 to 1000 */
 	OPTION_TEXT
 } OptionKind;
 
@@ -32,6 +36,14 @@ typedef struct SyncOption
 
 static const SyncOption sync_options[] = {
 	{ "add_columns", OPTION_FLAG, offsetof(CsSyncOptions, add_columns), { NULL } },
+	{ "alert_duration", OPTION_PERIOD, offsetof(CsSyncOptions, alert_duration_s), { NULL } },
+	{ "alert_failed", OPTION_FLAG, offsetof(CsSyncOptions, alert_failed), { NULL } },
+	{ "alert_invalid", OPTION_SHARE, offsetof(CsSyncOptions, alert_invalid), { NULL } },
+	{ "alert_rejected", OPTION_SHARE, offsetof(CsSyncOptions, alert_rejected), { NULL } },
+	{ "alert_repeat", OPTION_FLAG, offsetof(CsSyncOptions, alert_every), { "first", "every" } },
+	{ "alert_stale", OPTION_PERIOD, offsetof(CsSyncOptions, alert_stale_s), { NULL } },
+	{ "alert_unusual", OPTION_POSITIVE, offsetof(CsSyncOptions, alert_unusual), { NULL } },
+	{ "alert_unusual_runs", OPTION_COUNT, offsetof(CsSyncOptions, alert_unusual_runs), { NULL } },
 	{ "allow_empty_source", OPTION_FLAG, offsetof(CsSyncOptions, allow_empty_source), { NULL } },
 	{ "cursor_column", OPTION_TEXT, offsetof(CsSyncOptions, cursor_column), { NULL } },
 	{ "cursor_overlap", OPTION_TEXT, offsetof(CsSyncOptions, cursor_overlap), { NULL } },
@@ -45,11 +57,14 @@ static const SyncOption sync_options[] = {
 	  offsetof(CsSyncOptions, on_duplicate),
 	  { "reject", "first", "last", "fail" } },
 	{ "on_error", OPTION_FLAG, offsetof(CsSyncOptions, fail_on_error), { "continue", "fail" } },
+	{ "retention", OPTION_PERIOD, offsetof(CsSyncOptions, retention_s), { NULL } },
+	{ "retries", OPTION_NUMBER, offsetof(CsSyncOptions, retries), { NULL } },
 	{ "timeout", OPTION_SECONDS, offsetof(CsSyncOptions, timeout_s), { NULL } },
 };
 
 static void set_option(CsSyncOptions *options, const char *name, const char *value);
 static bool parse_value(CsSyncOptions *options, const SyncOption *option, const char *value);
+static bool is_decimal(const char *value);
 static bool parse_choice(const SyncOption *option, const char *value, int *choice);
 static const char *expected_value(const SyncOption *option);
 static char *option_names(void);
@@ -63,6 +78,7 @@ cs_sync_options_parse(Jsonb *json)
 
 	options->max_rejected = 0.75;
 	options->max_deletes = 0.5;
+	options->retries = 5;
 	cs_catalog_begin(&access);
 	cs_args_add(&args, JSONBOID, JsonbPGetDatum(json), false);
 	cs_catalog_execute("SELECT o.key, o.value #>> '{}' FROM jsonb_each($1) o "
@@ -139,13 +155,38 @@ parse_value(CsSyncOptions *options, const SyncOption *option, const char *value)
 			if (!parse_real(value, (double *) target, 0, NULL))
 				return false;
 			return *(double *) target >= 0 && *(double *) target <= 1;
+		case OPTION_POSITIVE:
+			return parse_real(value, (double *) target, 0, NULL) && *(double *) target > 0;
+		case OPTION_COUNT:
+			return strspn(value, "0123456789") == strlen(value) &&
+				   parse_int(value, (int *) target, 0, NULL) && *(int *) target > 0;
+		case OPTION_PERIOD:
+			if (!is_decimal(value))
+				return false;
+			/* FALLTHROUGH */
 		case OPTION_SECONDS:
 			return parse_int(value, (int *) target, GUC_UNIT_S, NULL) && *(int *) target >= 0;
+		case OPTION_NUMBER:
+			return value[strspn(value, "0123456789")] == '\0' &&
+				   parse_int(value, (int *) target, 0, NULL) && *(int *) target <= 1000;
 		case OPTION_TEXT:
 			*(char **) target = pstrdup(value);
 			return value[0] != '\0';
 	}
 	return false;
+}
+
+/* Does the number at its beginning have no form but that of everyday?  parse_int takes others, too. */
+static bool
+is_decimal(const char *value)
+{
+	const char *at = value + strspn(value, " ");
+	size_t digits = strspn(at, "0123456789");
+
+	at += digits;
+	if (*at == '.')
+		at += 1 + strspn(at + 1, "0123456789");
+	return digits > 0 && strspn(at, " usminhd") == strlen(at);
 }
 
 static bool
@@ -167,8 +208,14 @@ expected_value(const SyncOption *option)
 
 	if (option->kind == OPTION_SHARE)
 		return "a share, 0 to 1";
-	if (option->kind == OPTION_SECONDS)
+	if (option->kind == OPTION_POSITIVE)
+		return "a number above 0, such as 0.5";
+	if (option->kind == OPTION_COUNT)
+		return "a whole number above 0";
+	if (option->kind == OPTION_SECONDS || option->kind == OPTION_PERIOD)
 		return "seconds, or a number with a unit such as \"5 min\"; 0 for none";
+	if (option->kind == OPTION_NUMBER)
+		return "a number, 0 to 1000";
 	if (option->kind == OPTION_TEXT)
 		return "a text that is not empty";
 	if (option->choices[0] == NULL)

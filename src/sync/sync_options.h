@@ -25,11 +25,22 @@ typedef struct CsSyncOptions
 	double max_rejected; /* share of the records read */
 	double max_deletes;	 /* share of the rows tracked, or of the table */
 	int timeout_s;		 /* of a run as a whole; 0: none */
-	bool add_columns;	 /* those that the destination lacks */
+	int retries;	  /* of runs that failed in a row, so many are tried again before their time */
+	bool add_columns; /* those that the destination lacks */
 	char *cursor_column; /* NULL: every run reads everything */
 	char *cursor_overlap;
 	char *cursor_type; /* of text sources */
-	List *read;		   /* DefElem *: what belongs to the reader */
+	int retention_s;   /* 0: for ever; catalog/retention.c looks whether it is given */
+	/* What catalog/alerts.c goes by, in the form that the definition has; here they are checked. */
+	bool alert_failed;
+	bool alert_every; /* alert_repeat = every */
+	double alert_invalid;
+	double alert_rejected;
+	double alert_unusual;
+	int alert_unusual_runs;
+	int alert_duration_s;
+	int alert_stale_s;
+	List *read; /* DefElem *: what belongs to the reader */
 } CsSyncOptions;
 
 /* Throws HV00D for unknown options (with the valid ones as hint) and 22023 for bad values. */

@@ -74,6 +74,11 @@ MISHAPS; times=N: only the first N times, then good; set=NAME: what "good" is; i
   /bad/single_quotes not JSON                            /bad/deep          10,000 arrays
   /bad/deep_record   the same in a record's member
 
+EVENTS
+  POST /hook/NAME    takes an event: JSON with an id, which X-Event-Id and X-Event repeat; with secret=S
+                     signed by X-Signature, without it not.  status=N, times=K: the first K are
+                     answered with N (without times: all); to=URL: with that Location
+
 CREDENTIALS; /auth/KIND answers two records, /auth/KIND/REST what /REST does
   /auth/basic           user etl, password p:\u00e4"\\x in UTF-8
   /auth/bearer          tok-9f3a.B~+/==
@@ -111,12 +116,13 @@ from fakehttp.content import control, data, files
 from fakehttp.databricks import databricks, storage
 from fakehttp.gen import generate
 from fakehttp.google import SERVICES as GOOGLE
+from fakehttp.hook import hook
 from fakehttp.pages import pages
 from fakehttp.snowflake import snowflake
 from fakehttp.state import State
 from fakehttp.wire import Refused, Server
 
-ROUTES = {"files": files, "data": data, "gen": generate, "pages": pages, "bad": bad,
+ROUTES = {"files": files, "data": data, "gen": generate, "hook": hook, "pages": pages, "bad": bad,
           "slowpages": lambda request, kind: pages(request, kind, pause=0.2),
           "control": control}
 

@@ -52,6 +52,9 @@ sub new
 
 	$self->make_key('host');
 	_write("$directory/authorized_keys", '');
+	# Since 9.8, who has failed often is kept out for a while; here, that is the point.
+	my ($major, $minor) = `ssh -V 2>&1` =~ /OpenSSH_(\d+)\.(\d+)/;
+	push @config, 'PerSourcePenalties no' if $major * 100 + $minor >= 908;
 	_write("$directory/config", join '', map { "$_\n" } @config,
 		"Port $self->{port}", 'ListenAddress 127.0.0.1', "HostKey $directory/host",
 		"AuthorizedKeysFile $directory/authorized_keys", 'StrictModes no', 'PidFile none', 'UsePAM no',

@@ -20,13 +20,13 @@ log_statement = none
 restart_after_crash = on
 max_connections = 10
 autovacuum_max_workers = 1
-max_worker_processes = 3
+max_worker_processes = 5
 max_wal_senders = 0
 wal_level = minimal
 END
-# Ten sessions, the launcher and the worker of autovacuum, three other workers; since 17 a process that
+# Ten sessions, the launcher and the worker of autovacuum, five other workers, of which our launcher is one; since 17 a process that
 # synchronizes slots of replication.
-my $slots = $node->pg_version < 17 ? 15 : 16;
+my $slots = $node->pg_version < 17 ? 17 : 18;
 if ($node->pg_version >= 18)
 {
 	$node->append_conf('postgresql.conf', 'autovacuum_worker_slots = 1');

@@ -85,6 +85,7 @@ test_wide();
 test_large();
 test_query_forms();
 test_one_snapshot();
+test_let_go();
 test_incremental();
 test_encodings();
 ok(is_quiet($remote), 'no connection is left');
@@ -251,6 +252,22 @@ sub test_one_snapshot
 	$remote->safe_psql('postgres', 'INSERT INTO moving VALUES (2)');
 	$psql->finish;
 	is($out, qq({"m": 1, "n": 1}\n), 'what is written meanwhile is not seen') or diag($err);
+}
+
+# Writing may take long; the source is let go of before.
+sub test_let_go
+{
+	$node->safe_psql('postgres', q{CREATE TABLE waiting (id int PRIMARY KEY);
+		CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$;
+		CREATE TRIGGER wait BEFORE INSERT ON waiting FOR EACH ROW EXECUTE FUNCTION wait();
+		SELECT censync_create_sync('waiting', 'waiting', 'upsert', server => 'there', query => 'SELECT 1 AS id')});
+	my ($out, $err) = ('', '');
+	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', q{SELECT status FROM censync_run('waiting')} ],
+		'<', \undef, '>', \$out, '2>', \$err);
+	ok(wait_for($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}), 'a run writes');
+	is($remote->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'censync'}), '0', 'it has left the source');
+	$psql->finish;
+	is($out, "completed\n", '... and completes') or diag($err);
 }
 
 sub test_incremental

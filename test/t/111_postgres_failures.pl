@@ -112,7 +112,7 @@ sub test_network
 	with_options('SERVER there', 'SET port \'' . $socket->sockport . "', ADD connect_timeout '2'", 'SET port \'' . $remote->port . q{', DROP connect_timeout}, sub {
 		my $start = time;
 		fails('t', '08001', qr/could not connect to server "localhost" within 2 s/, qr/connect_timeout/, 'no answer');
-		cmp_ok(time - $start, '<', 10, 'it took no longer than that');
+		cmp_ok(time - $start, '<', 20, 'it took no longer than that');
 	});
 	# One that accepts and says nothing.
 	my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5, ReuseAddr => 1) or die "no socket: $!";
@@ -196,20 +196,20 @@ sub test_cancel
 	my $start = time;
 	$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'runner'});
 	$run->{handle}->finish;
-	cmp_ok(time - $start, '<', 3, 'a cancel is heard at once');
+	cmp_ok(time - $start, '<', 12, 'a cancel is heard at once');
 	like("$run->{out}$run->{err}", qr/cancel/, '... and is one');
-	ok(wait_for($remote, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'censync'}, 3), '... there, too');
+	ok(wait_for($remote, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'censync'}, 12), '... there, too');
 	$run = start_run('slow', "wait_event = 'PgSleep'");
 	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'runner'});
 	$run->{handle}->finish;
-	ok(wait_for($remote, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'censync'}, 3), 'a session that is terminated takes its query with it');
+	ok(wait_for($remote, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'censync'}, 12), 'a session that is terminated takes its query with it');
 	# In the midst of rows.
 	define('endless', query => 'SELECT g AS id, repeat(\'x\', 500) AS v FROM generate_series(1, 1000000000) g');
 	$run = start_run('endless', "state = 'active' AND query LIKE 'COPY%'");
 	sleep 1;
 	$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'runner'});
 	$run->{handle}->finish;
-	ok(wait_for($remote, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'censync'}, 3), 'a cancel in the midst of rows');
+	ok(wait_for($remote, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'censync'}, 12), 'a cancel in the midst of rows');
 	is(table_state($node, 't'), $before, '... the destination is as it was');
 }
 
@@ -241,7 +241,7 @@ sub test_silent_server
 	$run->{handle}->finish;
 	my $took = time - $start;
 	kill 'CONT', $postmaster, $pid;
-	cmp_ok($took, '<', 12, 'a cancel does not wait for ever on a frozen server');
+	cmp_ok($took, '<', 20, 'a cancel does not wait for ever on a frozen server');
 	ok(is_quiet($remote), 'once it goes on, it is rid of the connection');
 }
 

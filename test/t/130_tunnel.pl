@@ -492,8 +492,6 @@ sub test_ends
 		eval { $held->{session}->finish };
 		like(${ $held->{err} }, qr/canceling statement due to user request/, "$sync, canceled");
 		nothing_left("$sync, canceled");
-		ok(wait_for($far, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'reader')}),
-			"$sync, canceled: nothing runs at the far end");
 
 		($held, $pid) = in_the_middle($sync);
 		$sshd->drop_sessions;
@@ -546,6 +544,7 @@ sub in_the_middle
 	my ($sync) = @_;
 	$http->reset;
 	$http->put('people', '[{"id": 1, "name": "Ada"}, {"id": 2, "name": "Grace"}]');
+	ok(wait_for($far, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'reader')}), 'nothing runs at the far end');
 	my $held = start_session('ends', 'SET ROLE etl', "CALL censync_sync('$sync')");
 	my $end = time + 30;
 	my $reads;
@@ -593,7 +592,7 @@ sub test_secrets
 	my @body = split /\n/, sql(q{SELECT o FROM pg_user_mapping m JOIN pg_foreign_server s ON s.oid = umserver, unnest(umoptions) o
 		WHERE srvname = 'far' AND o ~ '^ssh_private_key='});
 	is(scalar(@body), 7, 'secrets: a key that no statement had');
-	is(scalar(grep { length > 20 && index($log, $_) >= 0 } @body), 0, "secrets: not in the server's log");
+	is(scalar(grep { index($log, $_) >= 0 } @body[ 2 .. 5 ]), 0, "secrets: not in the server's log");
 	is(sql(q{SELECT count(*) FROM censync.runs r WHERE r::text ~ 'PRIVATE KEY|b3BlbnNza'}), 0, 'secrets: not in the log of runs');
 	return;
 }

@@ -1,0 +1,98 @@
+/*
+ * type.c
+ *		Types of SQL Server and what they are here.
+ *
+ * The numbers are those of the protocol, [MS-TDS] 2.2.5.4; sys.types and
+ * sp_describe_first_result_set use the same.  One table serves both, so that
+ * what was described is what comes.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/numeric.h"
+
+#include "driver_tds/tds.h"
+
+static int32 numeric_typmod(int precision, int scale);
+
+Oid
+tds_type(int type, int precision, int scale, int32 *typmod)
+{
+	*typmod = -1;
+	switch (type)
+	{
+		case SYBBIT:
+		case SYBBITN:
+			return BOOLOID;
+		case SYBINT1: /* 0 to 255 */
+		case SYBINT2:
+			return INT2OID;
+		case SYBINT4:
+			return INT4OID;
+		case SYBINT8:
+			return INT8OID;
+		case SYBREAL:
+			return FLOAT4OID;
+		case SYBFLT8:
+			return FLOAT8OID;
+		case SYBMONEY:
+			*typmod = numeric_typmod(19, 4);
+			return NUMERICOID;
+		case SYBMONEY4:
+			*typmod = numeric_typmod(10, 4);
+			return NUMERICOID;
+		case SYBNUMERIC:
+		case SYBDECIMAL:
+			*typmod = numeric_typmod(precision, scale);
+			return NUMERICOID;
+		case SYBMSDATE:
+			return DATEOID;
+		case SYBMSTIME:
+			*typmod = Min(scale, 6);
+			return TIMEOID;
+		case SYBDATETIME4: /* whole minutes */
+			*typmod = 0;
+			return TIMESTAMPOID;
+		case SYBDATETIME: /* 1/300 s, which SQL Server rounds to milliseconds, too */
+			*typmod = 3;
+			return TIMESTAMPOID;
+		case SYBMSDATETIME2:
+			*typmod = Min(scale, 6);
+			return TIMESTAMPOID;
+		case SYBMSDATETIMEOFFSET:
+			*typmod = Min(scale, 6);
+			return TIMESTAMPTZOID;
+		case SYBCHAR:
+		case SYBVARCHAR:
+		case SYBTEXT:
+		case SYBNTEXT:
+		case SYBNVARCHAR:
+		case 167: /* varchar, char, nvarchar, nchar, xml, json in sys.types */
+		case 175:
+		case 231:
+		case 239:
+		case TDS_XML:
+		case 244:
+		case TDS_VARIANT:
+			return TEXTOID;
+		case SYBBINARY:
+		case SYBVARBINARY:
+		case SYBIMAGE:
+		case 165: /* varbinary, binary, rowversion in sys.types */
+		case 173:
+		case 189:
+		case TDS_UDT:
+			return BYTEAOID;
+		case TDS_UNIQUE:
+			return UUIDOID;
+		default:
+			return InvalidOid;
+	}
+}
+
+/* As numerictypmodin makes it. */
+static int32
+numeric_typmod(int precision, int scale)
+{
+	return ((precision << 16) | scale) + VARHDRSZ;
+}

@@ -1,0 +1,294 @@
+/*
+ * agenda.c
+ *		What a scheduler has to start, and when.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/settings.h"
+#include "catalog/locks.h"
+#include "catalog/parents.h"
+#include "catalog/queue.h"
+#include "catalog/scheduled.h"
+#include "sync/start.h"
+#include "worker/agenda.h"
+#include "worker/crew.h"
+
+/* After which a sync is looked at again that somebody else runs. */
+#define BUSY_DELAY (INT64CONST(5) * USECS_PER_SEC)
+
+/* After which workers are asked for again when there was none. */
+#define NO_WORKER_DELAY (INT64CONST(1) * USECS_PER_SEC)
+
+/* By sync_id. */
+typedef struct Item
+{
+	int64 sync_id;
+	TimestampTz due; /* DT_NOEND: not by itself */
+	Oid server;
+} Item;
+
+static HTAB *items = NULL; /* Item */
+static List *queue = NIL;  /* CsQueuedRun *, in queue_context */
+static MemoryContext queue_context = NULL;
+
+static void take_items(List *syncs);
+static void note_item(const CsScheduledSync *sync);
+static void load_queue(void);
+static bool has_room_now(Oid server);
+static bool has_room(Oid server);
+static TimestampTz start_queued(TimestampTz now);
+static List *due_items(TimestampTz now, TimestampTz *next);
+static int compare_due(const ListCell *a, const ListCell *b);
+static TimestampTz start_item(int64 sync_id, TimestampTz now);
+static bool send_for(const CsQueuedRun *run);
+static bool queue_run(const CsScheduledSync *sync, TimestampTz now, CsQueuedRun *run);
+
+void
+cs_agenda_init(void)
+{
+	HASHCTL control = { .keysize = sizeof(int64), .entrysize = sizeof(Item) };
+
+	items = hash_create("censync agenda", 64, &control, HASH_ELEM | HASH_BLOBS);
+	queue_context =
+		AllocSetContextCreate(TopMemoryContext, "censync queued runs", ALLOCSET_SMALL_SIZES);
+}
+
+void
+cs_agenda_load(void)
+{
+	HASH_SEQ_STATUS status;
+	Item *item;
+
+	hash_seq_init(&status, items);
+	while ((item = hash_seq_search(&status)) != NULL)
+		hash_search(items, &item->sync_id, HASH_REMOVE, NULL);
+	StartTransactionCommand();
+	take_items(cs_scheduled_list(CS_SCHEDULED_BY_LAUNCHER, 0));
+	load_queue();
+	CommitTransactionCommand();
+}
+
+void
+cs_agenda_load_around(int64 sync_id)
+{
+	StartTransactionCommand();
+	hash_search(items, &sync_id, HASH_REMOVE, NULL);
+	take_items(cs_scheduled_list(CS_SCHEDULED_BY_LAUNCHER_AROUND_ONE, sync_id));
+	load_queue();
+	CommitTransactionCommand();
+}
+
+/* What was asked for goes before what is due. */
+TimestampTz
+cs_agenda_start_due(void)
+{
+	TimestampTz now = cs_clock_now();
+	TimestampTz next = start_queued(now);
+	List *due = due_items(now, &next);
+	ListCell *lc;
+
+	list_sort(due, compare_due);
+	foreach (lc, due)
+	{
+		const Item *item = lfirst(lc);
+		TimestampTz again = now + NO_WORKER_DELAY;
+
+		if (cs_crew_size() >= cs_max_workers)
+			return Min(next, again);
+		if (has_room_now(item->server))
+			again = start_item(item->sync_id, now);
+		next = Min(next, again);
+	}
+	return next;
+}
+
+static void
+take_items(List *syncs)
+{
+	ListCell *lc;
+
+	foreach (lc, syncs)
+		note_item(lfirst(lc));
+}
+
+static void
+note_item(const CsScheduledSync *sync)
+{
+	Item *item = hash_search(items, &sync->sync_id, HASH_ENTER, NULL);
+
+	item->server = cs_start_server(sync->server);
+	item->due = DT_NOEND;
+	if (sync->broken)
+		ereport(LOG, (errmsg("the schedule of sync \"%s\" can't be kept", sync->name),
+					  errdetail("%s", sync->broken)));
+	/* A run that goes on is heard of when it ends, or else in the next round. */
+	else if (!sync->busy)
+		item->due = cs_schedule_due(&sync->schedule, &sync->history, cs_clock_now());
+}
+
+/* Within a transaction. */
+static void
+load_queue(void)
+{
+	MemoryContext old;
+
+	MemoryContextReset(queue_context);
+	old = MemoryContextSwitchTo(queue_context);
+	queue = cs_queue_list();
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+has_room_now(Oid server)
+{
+	bool has;
+
+	StartTransactionCommand();
+	has = has_room(server);
+	CommitTransactionCommand();
+	return has;
+}
+
+/* In this database the crew is counted, which may not have taken its slots yet; in others, slots. */
+static bool
+has_room(Oid server)
+{
+	if (cs_crew_size() >= cs_max_workers)
+		return false;
+	if (OidIsValid(server) && cs_crew_size_for_server(server) >= cs_max_workers_per_server)
+		return false;
+	return cs_worker_slots_free(server) > 0;
+}
+
+static TimestampTz
+start_queued(TimestampTz now)
+{
+	TimestampTz next = DT_NOEND;
+	ListCell *lc;
+
+	if (queue == NIL)
+		return next;
+	StartTransactionCommand();
+	foreach (lc, queue)
+	{
+		CsQueuedRun *run = lfirst(lc);
+
+		if (cs_crew_has_run(run->run_id))
+			continue;
+		if (!has_room(cs_start_server(run->server)) || !cs_crew_send(run))
+			next = now + NO_WORKER_DELAY;
+	}
+	CommitTransactionCommand();
+	return next;
+}
+
+/* Copies, Item *; *next becomes no later than when the next one is due. */
+static List *
+due_items(TimestampTz now, TimestampTz *next)
+{
+	HASH_SEQ_STATUS status;
+	List *due = NIL;
+	Item *item;
+
+	hash_seq_init(&status, items);
+	while ((item = hash_seq_search(&status)) != NULL)
+	{
+		if (item->due <= now)
+		{
+			Item *copy = palloc(sizeof(Item));
+
+			*copy = *item;
+			due = lappend(due, copy);
+		}
+		else
+			*next = Min(*next, item->due);
+	}
+	return due;
+}
+
+static int
+compare_due(const ListCell *a, const ListCell *b)
+{
+	const Item *x = lfirst(a);
+	const Item *y = lfirst(b);
+
+	return x->due < y->due ? -1 : x->due > y->due;
+}
+
+/* Looks at the sync again: it may have been changed since, or be run by somebody else.  Returns when to look
+ * next. */
+static TimestampTz
+start_item(int64 sync_id, TimestampTz now)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Item *item = hash_search(items, &sync_id, HASH_ENTER, NULL);
+	TimestampTz due = DT_NOEND;
+	CsQueuedRun run = { 0 };
+	bool queued = false;
+	List *found;
+
+	StartTransactionCommand();
+	found = cs_scheduled_list(CS_SCHEDULED_ONE, sync_id);
+	item->due = DT_NOEND;
+	if (found != NIL)
+		note_item(linitial(found));
+	if (item->due <= now && cs_run_is_locked(sync_id))
+		item->due = now + BUSY_DELAY;
+	else if (item->due <= now)
+	{
+		queued = queue_run(linitial(found), now, &run);
+		note_item(linitial(cs_scheduled_list(CS_SCHEDULED_ONE, sync_id)));
+	}
+	due = item->due;
+	CommitTransactionCommand();
+	if (queued && !send_for(&run))
+		due = now + NO_WORKER_DELAY;
+	MemoryContextSwitchTo(context);
+	return due;
+}
+
+/* What is not sent waits in the queue. */
+static bool
+send_for(const CsQueuedRun *run)
+{
+	bool sent;
+
+	StartTransactionCommand();
+	sent = cs_crew_send(run);
+	if (!sent)
+		load_queue();
+	CommitTransactionCommand();
+	return sent;
+}
+
+/* Writes that it is to run, or that it can't; returns whether it can. */
+static bool
+queue_run(const CsScheduledSync *scheduled, TimestampTz now, CsQueuedRun *run)
+{
+	CsError *problem = cs_start_owner_problem(scheduled->name, scheduled->owner);
+	CsSync sync = { .sync_id = scheduled->sync_id,
+					.name = scheduled->name,
+					.owner = scheduled->owner };
+	const char *trigger = "schedule";
+
+	if (cs_schedule_is_retry(&scheduled->schedule, &scheduled->history, now))
+		trigger = "retry";
+	else if (scheduled->schedule.kind == CS_SCHEDULE_AFTER)
+		trigger = "after";
+	cs_parents_follow(scheduled->sync_id);
+	*run = (CsQueuedRun){ .run_id = cs_queue_add(&sync, trigger),
+						  .sync_id = scheduled->sync_id,
+						  .sync = MemoryContextStrdup(queue_context, scheduled->name),
+						  .owner = scheduled->owner };
+	if (scheduled->server)
+		run->server = MemoryContextStrdup(queue_context, scheduled->server);
+	if (problem)
+		(void) cs_queue_end(run->run_id, "failed", problem, false);
+	return problem == NULL;
+}

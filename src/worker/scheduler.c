@@ -1,0 +1,163 @@
+/*
+ * scheduler.c
+ *		The process that runs the syncs of one database when they are due.
+ *
+ * What it knows of them it has read from their definitions and their log,
+ * and reads again when somebody says that something has changed.  It may end
+ * at any moment: the next one reads the same.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "catalog/beacon.h"
+#include "catalog/locks.h"
+#include "catalog/queue.h"
+#include "worker/agenda.h"
+#include "worker/crew.h"
+#include "worker/maintainer.h"
+
+/* Longest wait: so soon DROP DATABASE and DROP EXTENSION are noticed. */
+#define TICK (INT64CONST(1) * USECS_PER_SEC)
+
+/* So often everything is read again, whether somebody has said anything or not. */
+#define ROUND_MS (60 * 1000)
+
+PGDLLEXPORT void cs_scheduler_main(Datum database);
+
+/* The schema censync may have gone. */
+static volatile bool must_check_extension = false;
+
+static void note_change(Datum arg, int cacheid, uint32 hash);
+static bool is_unwanted(void);
+static bool extension_is_there(void);
+static bool database_is_claimed(void);
+static void close_lost_runs(void);
+static void work(void);
+
+void
+cs_scheduler_main(Datum database)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid, 0);
+	if (!extension_is_there() || !cs_beacon_attend())
+		proc_exit(0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, note_change, 0);
+	SetConfigOption("application_name", "censync scheduler", PGC_USERSET, PGC_S_SESSION);
+	cs_agenda_init();
+	close_lost_runs();
+	work();
+	proc_exit(0);
+}
+
+/* Until there is nothing to do here any more. */
+static void
+work(void)
+{
+	MemoryContext scratch =
+		AllocSetContextCreate(TopMemoryContext, "censync scheduler", ALLOCSET_DEFAULT_SIZES);
+	TimestampTz next_round = 0;
+
+	for (;;)
+	{
+		TimestampTz next;
+		bool round = GetCurrentTimestamp() >= next_round;
+
+		MemoryContextSwitchTo(scratch);
+		MemoryContextReset(scratch);
+		AcceptInvalidationMessages();
+		if (is_unwanted())
+			return;
+		cs_crew_dismiss_ended();
+		if (cs_beacon_was_poked() || round)
+			cs_agenda_load();
+		cs_maintainer_tick(round);
+		if (round)
+			next_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
+		next = cs_agenda_start_due();
+		pgstat_report_activity(STATE_IDLE, NULL);
+		MemoryContextSwitchTo(scratch);
+		cs_clock_wait(Min(next, cs_clock_now() + TICK), cs_crew_size() > 0);
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			next_round = 0;
+		}
+	}
+}
+
+static void
+note_change(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
+			uint32 hash pg_attribute_unused())
+{
+	must_check_extension = true;
+}
+
+static bool
+is_unwanted(void)
+{
+	if (must_check_extension)
+	{
+		must_check_extension = false;
+		if (!extension_is_there())
+			return true;
+	}
+	if (!database_is_claimed())
+		return false;
+	cs_beacon_come_again();
+	return true;
+}
+
+static bool
+extension_is_there(void)
+{
+	bool is_there;
+
+	StartTransactionCommand();
+	is_there = OidIsValid(cs_extension_lock_if_there());
+	CommitTransactionCommand();
+	return is_there;
+}
+
+/* Does somebody drop, rename, move or copy the database, for which nobody may be connected to it? */
+static bool
+database_is_claimed(void)
+{
+	LOCKTAG tag;
+	int holders;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
+	(void) GetLockConflicts(&tag, RowExclusiveLock, &holders);
+	return holders > 0;
+}
+
+/* After a crash of the server. */
+static void
+close_lost_runs(void)
+{
+	uint64 lost;
+
+	StartTransactionCommand();
+	lost = cs_queue_end_lost();
+	if (lost > 0)
+		cs_queue_pause_crashing(0);
+	CommitTransactionCommand();
+}
