@@ -48,6 +48,7 @@ test_urls();
 test_addresses();
 test_retry_delay();
 test_redaction();
+test_tokens();
 test_bodies();
 test_ends();
 test_compression();
@@ -103,13 +104,13 @@ sub create_functions
 	my %other = (
 		'unit_url_same_origin(text, text)' => 'bool', 'unit_address_allowed(text, text)' => 'bool',
 		'unit_host_allowed(text)' => 'bool', 'unit_retry_delay(int, text, bigint)' => 'bigint',
-		'unit_rss()' => 'bigint', 'unit_http_close()' => 'void');
+		'unit_jwt(text, text, text)' => 'text', 'unit_rss()' => 'bigint', 'unit_http_close()' => 'void');
 	my $sql = '';
 
 	$other{"$_($signature{$_})"} = 'text' for keys %signature;
 	for my $function (sort keys %other)
 	{
-		my $strict = $function =~ /retry_delay/ ? '' : 'STRICT';
+		my $strict = $function =~ /retry_delay|jwt/ ? '' : 'STRICT';
 		my ($name) = split /\(/, $function;
 		$sql .= "CREATE FUNCTION $function RETURNS $other{$function} $strict LANGUAGE c AS '$module', '$name';\n";
 	}
@@ -302,6 +303,67 @@ sub test_redaction
 	is(sql("SELECT unit_redact_secrets(E'{\"a\": \"tok-en\\\\u0031\", \"b\": 1}\\n', ARRAY['tok-en1'])"), "{\"a\": \"***\", \"b\": 1}\n", 'payloads keep the rest');
 	is(sql("SELECT unit_redact_secrets('tok-en', ARRAY['tok-en1'])"), 'tok-en', 'payloads keep a beginning');
 	return;
+}
+
+# Tokens, held against OpenSSL's own program.
+sub test_tokens
+{
+	my $tmp = PostgreSQL::Test::Utils::tempdir('keys');
+	my %kinds = (RS256 => [ 'RSA', 'rsa_keygen_bits:2048', 'sha256' ], ES256 => [ 'EC', 'ec_paramgen_curve:P-256', 'sha256', 32 ],
+		ES384 => [ 'EC', 'ec_paramgen_curve:P-384', 'sha384', 48 ], ES512 => [ 'EC', 'ec_paramgen_curve:P-521', 'sha512', 66 ]);
+	my $claims = '{"iss":"me","aud":"\u00fc"}';
+	my $decode = sub { my ($text) = @_; MIME::Base64::decode_base64url($text) };
+	foreach my $kind (sort keys %kinds)
+	{
+		my ($algorithm, $option, $digest, $half) = @{ $kinds{$kind} };
+		run_log([ 'openssl', 'genpkey', '-algorithm', $algorithm, '-pkeyopt', $option, '-out', "$tmp/$kind" ]);
+		run_log([ 'openssl', 'pkcs8', '-topk8', '-v2', 'aes256', '-passout', 'pass:s3cret phrase', '-in', "$tmp/$kind", '-out', "$tmp/$kind.locked" ]);
+		run_log([ 'openssl', 'pkey', '-in', "$tmp/$kind", '-pubout', '-out', "$tmp/$kind.public" ]);
+		my $pem = slurp_file("$tmp/$kind");
+		my ($token, $fingerprint) = split / /, sql(sprintf 'SELECT unit_jwt(%s, NULL, %s)', literal($pem), literal($claims));
+		my ($header, $body, $signature) = split /\./, $token;
+		is($decode->($header), qq({"alg":"$kind","typ":"JWT","kid":"key-1"}), "$kind: header");
+		is($decode->($body), $claims, "$kind: claims");
+		unlike($token, qr/[=+\/]/, "$kind: base64url without padding");
+		$signature = $decode->($signature);
+		is(length $signature, $half ? 2 * $half : 256, "$kind: length of the signature");
+		write_file("$tmp/text", "$header.$body");
+		write_file("$tmp/signature", $half ? der_of($signature) : $signature);
+		ok(run_log([ 'openssl', 'dgst', "-$digest", '-verify', "$tmp/$kind.public", '-signature', "$tmp/signature", "$tmp/text" ]), "$kind: OpenSSL verifies it");
+		my ($print) = `openssl pkey -in $tmp/$kind -pubout -outform DER | openssl dgst -sha256 -binary | openssl base64`;
+		chomp $print;
+		is($fingerprint, $print, "$kind: fingerprint");
+		my $locked = literal(slurp_file("$tmp/$kind.locked"));
+		is((split / /, sql("SELECT unit_jwt($locked, 's3cret phrase', '{}')"))[1], $print, "$kind: encrypted");
+		like(sql('SELECT unit_try(' . literal("SELECT unit_jwt($locked, 'wrong', '{}')") . ')'), qr/^22023\|the private key in option "private_key" can't be decrypted/, "$kind: a wrong passphrase");
+		like(sql('SELECT unit_try(' . literal("SELECT unit_jwt($locked, NULL, '{}')") . ')'), qr/^22023\|the private key in option "private_key" is encrypted/, "$kind: none");
+	}
+	my $secret = "-----BEGIN PRIVATE KEY-----\nMIIsecret\n-----END PRIVATE KEY-----\n";
+	my $error = sql('SELECT unit_try(' . literal('SELECT unit_jwt(' . literal($secret) . q{, NULL, '{}')}) . ')');
+	like($error, qr/^22023\|option "private_key" holds no private key/, 'no key');
+	unlike($error, qr/MIIsecret/, '... and not a word of it');
+	run_log([ 'openssl', 'genpkey', '-algorithm', 'ED25519', '-out', "$tmp/ed" ]);
+	like(sql('SELECT unit_try(' . literal('SELECT unit_jwt(' . literal(slurp_file("$tmp/ed")) . q{, NULL, '{}')}) . ')'), qr/^22023\|.*of a kind that is not supported/, 'another kind of key');
+	return;
+}
+
+sub write_file
+{
+	my ($file, $content) = @_;
+	open(my $handle, '>:raw', $file) or die "cannot write $file: $!";
+	print $handle $content;
+	close $handle;
+	return;
+}
+
+# Two numbers, as OpenSSL's program wants them.
+sub der_of
+{
+	my ($raw) = @_;
+	my $integers = join '', map { my $n = s/^\0+(?=.)//sr; $n = "\0$n" if ord($n) >= 0x80; "\x02" . chr(length $n) . $n }
+	  unpack sprintf('(a%d)2', length($raw) / 2), $raw;
+	my $len = length $integers;
+	return "\x30" . ($len < 128 ? chr $len : "\x81" . chr $len) . $integers;
 }
 
 sub test_bodies

@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "net/address.h"
 #include "net/auth.h"
+#include "net/jwt.h"
 #include "net/redact.h"
 #include "net/retry.h"
 #include "net/url.h"
@@ -138,6 +139,18 @@ unit_redact_secrets(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(
 		cstring_to_text(cs_redact_secrets(TEXT_ARG(0), text_list(PG_GETARG_ARRAYTYPE_P(1)))));
+}
+
+/* A token with these claims, and the key's fingerprint; the passphrase may be null. */
+PG_FUNCTION_INFO_V1(unit_jwt);
+
+PGDLLEXPORT Datum
+unit_jwt(PG_FUNCTION_ARGS)
+{
+	CsSigningKey *key = cs_signing_key_read(TEXT_ARG(0), TEXT_ARG(1), "private_key");
+
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s %s", cs_jwt_sign(key, "key-1", TEXT_ARG(2)),
+											  cs_signing_key_fingerprint(key))));
 }
 
 /* Resident kilobytes of this backend. */
