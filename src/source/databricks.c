@@ -239,7 +239,7 @@ run(CsDatabricks *session, const char *statement)
 	session->statement = cs_json_text(answer, "statement_id");
 	if (session->statement == NULL)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("Databricks' answer to a statement has no id of it")));
+						errmsg("the answer of Databricks to a statement has no id of it")));
 	cs_service_set_farewell(base,
 							cs_service_request(base, "POST", path_of(session, "/cancel"), NULL));
 	for (int polls = 0; !cs_databricks_check_status(base, answer); polls++)
@@ -292,7 +292,7 @@ take_manifest(CsDatabricks *session, const json_t *manifest)
 
 	if (manifest == NULL || (format && strcmp(format, "JSON_ARRAY") != 0))
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("Databricks did not describe the result"),
+						errmsg("the result was not described by Databricks"),
 						errdetail("Its format is %s.", format ? format : "missing")));
 	if (json_is_true(json_object_get(manifest, "truncated")))
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -333,7 +333,7 @@ take_chunks(CsDatabricks *session, const json_t *manifest)
 
 	if (count < 0 || count > INT_MAX / (int64) sizeof(int64))
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("Databricks did not describe the result"),
+						errmsg("the result was not described by Databricks"),
 						errdetail("It has " INT64_FORMAT " chunks.", count)));
 	session->next_chunk = 0;
 	session->nchunks = (int) count;
@@ -361,7 +361,7 @@ ask_storage(CsDatabricks *session, CsServicePart *part, int chunk)
 	part->request.url = cs_json_text(link, "external_link");
 	if (part->request.url == NULL)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("Databricks sent no link to chunk %d of the result", chunk)));
+						errmsg("no link to chunk %d of the result came from Databricks", chunk)));
 	part->request.headers = headers_of(json_object_get(link, "http_headers"));
 	part->foreign = true;
 	part->records = "";

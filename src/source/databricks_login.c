@@ -93,7 +93,7 @@ cs_databricks_check_status(CsServiceSession *base pg_attribute_unused(), const j
 				 errdetail("Databricks says that it is %s.", state),
 				 errhint("It was canceled there, by a timeout or by somebody.")));
 	ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-					errmsg("Databricks did not say how the statement is"),
+					errmsg("the state of the statement is not one that Databricks has"),
 					errdetail("Its state is %s.", state ? state : "missing")));
 }
 

@@ -162,9 +162,9 @@ start(ServiceReader *reader)
 	for (int i = 0; i < base->ncolumns; i++)
 		reader->positions[i] = reader->base.needed[i] ? position_of(reader, i) : -1;
 	base->total = Max(session->total, 0);
-	reader->nslots = session->service->sequential ? 1
-					 : parallel					  ? Min(MAX_PARALLEL, cs_option_int(parallel))
-												  : 4;
+	reader->nslots = session->service->sequential || session->spec->partial ? 1
+					 : parallel ? Min(MAX_PARALLEL, cs_option_int(parallel))
+								: 4;
 	set_up_projection(reader);
 	reader->narrowed = true;
 	MemoryContextSwitchTo(old);

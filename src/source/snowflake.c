@@ -300,7 +300,7 @@ wait_for_result(CsSnowflake *session, json_t *answer, int status)
 	session->handle = cs_json_text(answer, "statementHandle");
 	if (session->handle == NULL)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("Snowflake's answer to a statement has no handle of it")));
+						errmsg("the answer of Snowflake to a statement has no handle of it")));
 	cs_service_set_farewell(
 		base, cs_service_request(base, "POST", path_of(session->handle, "/cancel"), NULL));
 	/* 429: so it may say that it still runs. */
@@ -356,7 +356,7 @@ take_result(CsSnowflake *session, const json_t *answer)
 	if (!json_is_array(json_object_get(meta, "rowType")) ||
 		(format && strcmp(format, "jsonv2") != 0))
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("Snowflake did not describe the result"),
+						errmsg("the result was not described by Snowflake"),
 						errdetail("Its format is %s.", format ? format : "missing")));
 	session->base.total = cs_json_int(meta, "numRows", -1);
 	take_columns(session, json_object_get(meta, "rowType"));

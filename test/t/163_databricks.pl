@@ -198,7 +198,7 @@ sub test_errors
 		[ { state => 'FAILED', error => { message => 'Inline byte limit exceeded. Statements executed with disposition=INLINE can have a result size of at most 26214400 bytes.' } }, qr/54000: Inline.*HINT:  Set option "disposition"/s ],
 		[ { state => 'CANCELED' }, qr/HV000: the statement was canceled at the source/ ],
 		[ { state => 'CLOSED' }, qr/HV000: the statement was canceled at the source/ ],
-		[ { state => 'ASLEEP' }, qr/08P01: Databricks did not say/ ]);
+		[ { state => 'ASLEEP' }, qr/08P01: the state of the statement is not/ ]);
 	for my $error (@errors)
 	{
 		serve({ q => { %{ $error->[0] }, polls => 1 } });
@@ -270,7 +270,7 @@ sub test_lies
 		$lie->(numbered([ 2, 1 ], swap => { 1 => 0 }), qr/HV000: the source sent 2 of the 1 rows/, 'a chunk that comes twice');
 		$lie->(numbered([ 2, 2 ], cut => { 1 => 12 }), qr/08006/, 'a chunk that is cut');
 		$lie->(numbered([2], truncated => JSON::PP::true), qr/54000: the result was too large/, 'truncated');
-		$lie->(numbered([2], format => 'ARROW_STREAM'), qr/08P01: Databricks did not describe the result/, 'another format');
+		$lie->(numbered([2], format => 'ARROW_STREAM'), qr/08P01: the result was not described by Databricks/, 'another format');
 	}
 }
 
