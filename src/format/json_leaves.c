@@ -74,7 +74,7 @@ cs_json_leaves_create(int n, char *const *names, const CsLeafKind *kinds)
 }
 
 bool
-cs_json_leaves_read(CsJsonLeaves *leaves, const char *json, CsField *fields)
+cs_json_leaves_read(CsJsonLeaves *leaves, char *json, CsField *fields)
 {
 	for (int i = 0; i < leaves->n; i++)
 		leaves->leaves[i].text = NULL;
@@ -329,7 +329,8 @@ set_field(CsField *field, const char *text, int len)
 				  : *text == '['				 ? CS_VALUE_ARRAY
 				  : *text == 't' || *text == 'f' ? CS_VALUE_BOOL
 												 : CS_VALUE_NUMBER;
-	field->text = pnstrdup(text, len);
+	field->text = (char *) text;
+	field->text[len] = '\0';
 	field->len = len;
 	return true;
 }
@@ -340,7 +341,8 @@ set_string(CsField *field, const char *text, int len)
 	StringInfoData plain;
 
 	field->kind = CS_VALUE_STRING;
-	field->text = pnstrdup(text, len);
+	field->text = (char *) text;
+	field->text[len] = '\0';
 	field->len = len;
 	if (memchr(text, '\\', len) == NULL)
 		return true;
@@ -383,23 +385,19 @@ skip_value(const char *p)
 {
 	int depth = 0;
 
+	if (*p == '"')
+		return skip_string(p);
+	if (*p != '{' && *p != '[')
+		return p + strcspn(p, ",]} \t\r\n");
 	do
 	{
 		if (*p == '"')
-		{
 			p = skip_string(p);
-			continue;
-		}
-		if (*p == '{' || *p == '[')
-			depth++;
-		else if (*p == '}' || *p == ']')
-			depth--;
-		if (depth == 0 && *p != '}' && *p != ']')
+		else
 		{
-			/* a number or a literal */
-			return p + strcspn(p, ",]} \t\r\n");
+			depth += (*p == '{' || *p == '[') - (*p == '}' || *p == ']');
+			p++;
 		}
-		p++;
 	} while (depth > 0 && *p != '\0');
 	return p;
 }
@@ -408,8 +406,12 @@ skip_value(const char *p)
 static const char *
 skip_string(const char *p)
 {
-	for (p++; *p != '"' && *p != '\0'; p++)
-		if (*p == '\\' && p[1] != '\0')
-			p++;
-	return *p == '"' ? p + 1 : p;
+	for (p++;; p += 2)
+	{
+		p += strcspn(p, "\"\\");
+		if (*p == '"')
+			return p + 1;
+		if (*p == '\0' || p[1] == '\0')
+			return p + strlen(p);
+	}
 }

@@ -23,9 +23,9 @@ typedef struct CsJsonLeaves CsJsonLeaves;
 /* For n fields of those names, none of which is inside of another; in CurrentMemoryContext. */
 extern CsJsonLeaves *cs_json_leaves_create(int n, char *const *names, const CsLeafKind *kinds);
 
-/* Reads an object, which is known to be valid JSON in the server's encoding, into fields, in
- * CurrentMemoryContext.  False: a text in it has what is no character here. */
-extern bool cs_json_leaves_read(CsJsonLeaves *leaves, const char *json, CsField *fields);
+/* Reads an object, which is known to be valid JSON in the server's encoding, into fields.  They may stand in its
+ * text, which is written to, or in CurrentMemoryContext.  False: a text in it has what is no character here. */
+extern bool cs_json_leaves_read(CsJsonLeaves *leaves, char *json, CsField *fields);
 
 /* The members of an object, one after the other (of one that is no valid JSON, what looks like them): *json, at first its beginning, is
  * moved on; name (escapes are not resolved) and value are where they stand.  False: there are no more. */

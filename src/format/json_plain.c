@@ -3,7 +3,7 @@
  *		A quick way through records that have nothing but plain members.
  *
  * Most records of most sources are flat: names, strings, numbers, true, false,
- * null.  One pass over them decides and picks at once.  It accepts a part of
+ * null, and objects and arrays of these.  One pass over them decides and picks at once.  It accepts a part of
  * what the server's parser accepts, never more.
  */
 #include "postgres.h"
@@ -16,6 +16,9 @@
 #define ANY_BELOW(word, n) (((word) -BYTES(n)) & ~(word) &BYTES(0x80))
 #define ANY_ZERO(word) ANY_BELOW(word, 1)
 
+/* Containers inside each other; more are the parser's business. */
+#define MAX_PLAIN_DEPTH 32
+
 static char *skip_spaces(char *p);
 static char *read_member(char *p, JsonNames *names, bool *seen, CsField *fields, bool utf8,
 						 char *after);
@@ -23,6 +26,8 @@ static char *read_cell(char *p, CsField *field, bool utf8);
 static char *read_value(char *p, CsField *field, bool utf8, char **end);
 static char *expect(char *p, const char *token);
 static char *end_of_string(char *p, bool utf8, char **end);
+static char *end_of_container(char *p, int depth);
+static char *end_of_inner_value(char *p, int depth);
 static char *end_of_scalar(char *p, CsField *field);
 static char *end_of_number(char *p);
 static char *end_of_digits(char *p);
@@ -153,6 +158,13 @@ read_value(char *p, CsField *field, bool utf8, char **end)
 			return NULL;
 		p++;
 	}
+	else if (*p == '{' || *p == '[')
+	{
+		field->kind = *p == '{' ? CS_VALUE_OBJECT : CS_VALUE_ARRAY;
+		p = *end = end_of_container(p, 1);
+		if (p == NULL)
+			return NULL;
+	}
 	else
 	{
 		p = *end = end_of_scalar(p, field);
@@ -200,6 +212,55 @@ end_of_string(char *p, bool utf8, char **end)
 	if (*p == '"')
 		return p;
 	return *p == '\\' && utf8 ? cs_json_unescape_in_place(start, p, end) : NULL;
+}
+
+/* Behind an object or array, whose text stays as it is; NULL: not plain, as with escapes. */
+static char *
+end_of_container(char *p, int depth)
+{
+	bool object = *p == '{';
+	char close = object ? '}' : ']';
+	char *end;
+
+	p = skip_spaces(p + 1);
+	if (*p == close)
+		return p + 1;
+	if (depth > MAX_PLAIN_DEPTH)
+		return NULL;
+	for (;;)
+	{
+		if (object)
+		{
+			if (*p != '"' || (p = end_of_string(p + 1, false, &end)) == NULL)
+				return NULL;
+			p = skip_spaces(p + 1);
+			if (*p != ':')
+				return NULL;
+			p = skip_spaces(p + 1);
+		}
+		if ((p = end_of_inner_value(p, depth)) == NULL)
+			return NULL;
+		p = skip_spaces(p);
+		if (*p == close)
+			return p + 1;
+		if (*p != ',')
+			return NULL;
+		p = skip_spaces(p + 1);
+	}
+}
+
+static char *
+end_of_inner_value(char *p, int depth)
+{
+	CsField ignored;
+	char *end;
+
+	if (*p == '"')
+	{
+		p = end_of_string(p + 1, false, &end);
+		return p ? p + 1 : NULL;
+	}
+	return *p == '{' || *p == '[' ? end_of_container(p, depth + 1) : end_of_scalar(p, &ignored);
 }
 
 /* Behind a number or literal; NULL: it is none. */

@@ -9,7 +9,7 @@
 
 /*
  * Reads one record's text, NUL-terminated with eight bytes to spare, into fields (all zero before).  True
- * only for valid JSON of strings, numbers and literals; for anything else false, and the server's parser
+ * only for valid JSON of strings, numbers, literals, and containers without escapes; for anything else false, and the server's parser
  * must say what it is: fields and text are then of no use any more.  The values stay in text, which
  * gets a NUL behind each of them.  utf8: text is; else escapes are not plain.
  */
