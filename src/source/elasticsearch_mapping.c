@@ -185,7 +185,7 @@ add_field(MappedFields *fields, const char *name, const char *type, const char *
 	}
 	json_object_set_new(fields->positions, name, json_integer(fields->n));
 	field = &fields->items[fields->n++];
-	memset(field, 0, sizeof(MappedField));
+	*field = (MappedField){ 0 };
 	field->name = pstrdup(name);
 	field->type = type;
 	field->formats = formats ? pstrdup(formats) : NULL;

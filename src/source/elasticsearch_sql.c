@@ -125,7 +125,7 @@ refuse_having(const ElasticSession *session)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("OpenSearch can't be trusted with HAVING"),
+			 errmsg("a query of OpenSearch may not have HAVING"),
 			 errdetail("It leaves groups out behind the first %d without telling, before HAVING.",
 					   session->major < 3 ? GROUPS_OF_2 : GROUPS_OF_3),
 			 errhint("Read the groups, and choose among them with a foreign table.")));
@@ -250,10 +250,10 @@ check_groups(const ElasticSession *session)
 	bool grouped = has_word(query, "group") || has_word(query, "distinct");
 
 	if (grouped && (session->rows == GROUPS_OF_2 || session->rows == GROUPS_OF_3))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("OpenSearch may have left groups out"),
-			 errdetail("It sent " INT64_FORMAT " groups, which is where it stops without telling.",
-					   session->rows),
-			 errhint("Ask for fewer groups at a time, with WHERE.")));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("the service may have left groups out"),
+						errdetail("It sent " INT64_FORMAT
+								  " groups, which is where it stops without telling.",
+								  session->rows),
+						errhint("Ask for fewer groups at a time, with WHERE.")));
 }
