@@ -177,14 +177,14 @@ struct CsHttp
 	bool authenticates; /* see CsHttpRequest */
 	bool sent;			/* the present hop is on its way, or was */
 	bool allow_unproven_end;
-	const char *refusal;	/* see cs_http_refusal; in exchange; NULL: not read */
-	bool answered;			/* the head of an answer is there */
-	bool ended;				/* the end of its body was reported */
-	CsFarewell *farewell;	/* or NULL */
+	const char *refusal;			/* see cs_http_refusal; in exchange; NULL: not read */
+	bool answered;					/* the head of an answer is there */
+	bool ended;						/* the end of its body was reported */
+	CsFarewell *farewell;			/* or NULL */
 	MemoryContext farewell_context; /* of it and its request; NULL if there is none */
-	int64 bytes;			/* of all answers */
-	int64 response_bytes;	/* of this one */
-	TimestampTz next_start; /* no request before this */
+	int64 bytes;					/* of all answers */
+	int64 response_bytes;			/* of this one */
+	TimestampTz next_start;			/* no request before this */
 };
 
 /* Where to connect to in place of the URL's host, its tunnel opened; 0: to the host itself.  Throws 42501
