@@ -132,7 +132,7 @@ sub test_blocks
 	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE long (id int, v text) SERVER sheet OPTIONS (object 'Long', page_size '1000')});
 	is($node->safe_psql('postgres', q{SELECT count(*), sum(id), min(v), max(id) FROM long}), join('|', 2500 - 357, 2500 * 2501 / 2 - 7 * 357 * 358 / 2, 'v1', 2500), 'blocks of rows, in order');
 	is(scalar(requests(qr{UNFORMATTED_VALUE})), 3, 'three of them');
-	is(join(' ', map { $_->{path} =~ /!(.*)/ } requests(qr{UNFORMATTED_VALUE})), 'A2:B1001 A1002:B2001 A2002:B2600', '... to the end of the grid');
+	is(join(' ', sort map { $_->{path} =~ /!(.*)/ } requests(qr{UNFORMATTED_VALUE})), 'A1002:B2001 A2002:B2600 A2:B1001', '... to the end of the grid');
 	$node->safe_psql('postgres', q{CREATE TABLE long_copy (id int PRIMARY KEY, v text); INSERT INTO long_copy SELECT g, 'old' FROM generate_series(1, 2500) g;
 		SELECT censync_create_sync('shrinks', 'long_copy', 'mirror', server => 'sheet', object => 'Shrinks', options => '{"mirror_scope": "table", "page_size": 1000}')});
 	my $before = table_state($node, 'long_copy');
