@@ -16,6 +16,7 @@ RATIOS = [
     ("second run, nothing changed, mirror", "mirror unchanged: censync", "mirror unchanged: MERGE, DELETE", "times as fast", 1.5, True),
     ("1 % changed, 0.5 % new, 0.5 % gone, mirror", "mirror changed: censync", "mirror changed: MERGE, DELETE", "times as fast", 1.3, True),
     ("NDJSON over HTTP, first load", "HTTP load: censync", "HTTP load: json_to_recordset", "times as fast", 2.5, True),
+    ("BigQuery's pages, first load", "bigquery: censync", "bigquery: NDJSON", "times its time", 1.5, False),
     ("MariaDB, first load, upsert", "mysql: censync", "mysql: mysql_fdw, ON CONFLICT", "times as fast", 2, True),
     ("PostgreSQL, first load, upsert", "postgres load: censync", "postgres load: COPY to COPY", "times its time", 1.5, False),
     ("the same", "postgres load: censync", "postgres load: postgres_fdw", "times as fast", 1.7, True),

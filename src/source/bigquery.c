@@ -272,7 +272,7 @@ await_job(BqSession *session, json_t *answer, int *status)
 			break;
 		if (session->job == NULL)
 			ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-							errmsg("BigQuery did not say which job runs the query"),
+							errmsg("the service did not say which job runs the query"),
 							errhint("Check the server option \"base_url\".")));
 		cs_service_set_farewell(
 			&session->base,
@@ -362,7 +362,7 @@ take_result(BqSession *session, const json_t *answer)
 						 "with one.")));
 	if (session->job == NULL && session->base.total > 0)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("BigQuery did not say which job has the result"),
+						errmsg("the service did not say which job has the result"),
 						errhint("Check the server option \"base_url\".")));
 	cs_bq_set_columns(&session->base, fields, n);
 	session->submitted = true;
@@ -481,7 +481,7 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 
 	if (session->submitted && !is_complete(page))
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("BigQuery sent a page of a result that is not complete"),
+						errmsg("the service sent a page of a result that is not complete"),
 						errhint("Run it again.")));
 	if (base->total < 0)
 		base->total = total;
@@ -495,7 +495,7 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 	session->rows += rows;
 	if (token && session->page_token && strcmp(token, session->page_token) == 0)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("BigQuery named the same page twice"), errhint("Run it again.")));
+						errmsg("the service named the same page twice"), errhint("Run it again.")));
 	if (token && session->rows > base->total)
 		token = NULL; /* the reader says that there are too many */
 	if (session->page_token)

@@ -99,7 +99,7 @@ cs_bq_throw(BqSession *session, const json_t *document, int status)
 	code = code_of(reason, message, status);
 	hint = hint_of(session, reason, code);
 	position = session->statement ? query_position(session->statement, message) : 0;
-	ereport(ERROR, (errcode(code), errmsg("BigQuery: %s", message),
+	ereport(ERROR, (errcode(code), errmsg("refused by BigQuery: %s", message),
 					errdetail("Its reason is \"%s\", the HTTP status %d.", reason, status),
 					hint ? errhint("%s", hint) : 0,
 					position > 0 ? internalerrquery(session->statement) : 0,
@@ -116,9 +116,8 @@ hint_of(const BqSession *session, const char *reason, int code)
 						"Viewer on the dataset; a dataset that does not exist is refused alike.",
 						account ? account : "The account");
 	if (code == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION)
-		return session->auth && account
-				   ? "The account's new token was refused, too: is the account still there?"
-				   : "Check the token in the user mapping: it is good for an hour at most.";
+		return account ? "The account's new token was refused, too: is the account still there?"
+					   : "Check the token in the user mapping: it is good for an hour at most.";
 	if (code == ERRCODE_UNDEFINED_OBJECT || code == ERRCODE_UNDEFINED_TABLE)
 		return "Check the names, and the server option \"location\" if the dataset is elsewhere "
 			   "than where it says.";

@@ -79,7 +79,7 @@ list_names(BqSession *session, const char *path)
 		if (next && token && strcmp(next, token) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROTOCOL_VIOLATION),
-					 errmsg("BigQuery named the same page twice"), errhint("Run it again.")));
+					 errmsg("the service named the same page twice"), errhint("Run it again.")));
 		token = next;
 	} while (token);
 	return names;

@@ -55,11 +55,12 @@ static Datum
 read_range(CsCell *cell, const CsField *field, char **why)
 {
 	RangeKind *kind = cell->fields;
-	RangeBound lower = { .lower = true, .inclusive = true };
+	RangeBound lower = { 0 };
 	RangeBound upper = { 0 };
 	char *comma = strstr(field->text, ", ");
 	int len = field->len;
 
+	lower.lower = lower.inclusive = true;
 	if (field->text[0] != '[' || len < 2 || field->text[len - 1] != ')' || comma == NULL)
 		return cs_cell_fail(field, "no range", why);
 	if (!read_bound(kind, pnstrdup(field->text + 1, comma - field->text - 1), &lower, why) ||

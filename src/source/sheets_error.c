@@ -33,7 +33,7 @@ cs_gs_refuse(CsServiceSession *base, int status, const char *body)
 	name = name ? cs_http_redact(base->http, name, (int) strlen(name), 60) : "unknown";
 	code = code_of(status, name, message);
 	hint = hint_of(session, code, name);
-	ereport(ERROR, (errcode(code), errmsg("Google Sheets: %s", message),
+	ereport(ERROR, (errcode(code), errmsg("refused by Google Sheets: %s", message),
 					errdetail("Its status is \"%s\", the HTTP status %d.", name, status),
 					hint ? errhint("%s", hint) : 0));
 }
