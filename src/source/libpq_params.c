@@ -63,6 +63,7 @@ static const Default defaults[] = {
 	{ "max_protocol_version", "3.0" },
 	{ "min_protocol_version", "3.0" },
 	{ "passfile", NO_FILE },
+	{ "require_auth", "none,password,md5,gss,sspi,scram-sha-256" }, /* any: libpq since 16 */
 	{ "sslcert", NO_FILE },
 	{ "sslcertmode", "allow" }, /* libpq refuses it empty */
 	{ "sslcrl", NO_FILE },
