@@ -353,7 +353,7 @@ sub test_tls
 	ends_well('the name that is asked for counts', 'TLSv1.3, certificate verified');
 	fails_at('a certificate of another authority', 'tls', 'could not connect to "localhost" with TLS', ca_file => $other);
 	fails_at('the system does not know our authority', 'tls', 'could not connect to "localhost" with TLS', ca_file => undef);
-	fails_at('not the address', 'tls', 'certificate.*must name option "host"', host => '127.0.0.1');
+	fails_at('not the address', 'tls', 'certificate.*must name option "host"', host => '127.1');
 	ends_well('another name, not verified', 'TLSv1.3, certificate not verified', host => '127.0.0.1', tls => 'require',
 		ca_file => undef);
 	ends_well('an unknown authority, not verified', 'TLSv1.3, certificate not verified', tls => 'require', ca_file => undef);
