@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "base/compat.h"
@@ -160,6 +161,21 @@ cs_extension_lock_if_there(void)
 	if (OidIsValid(oid))
 		LockDatabaseObject(ExtensionRelationId, oid, 0, AccessShareLock);
 	return get_extension_oid("censync", true) == oid ? oid : InvalidOid;
+}
+
+bool
+cs_extension_try_lock(void)
+{
+	Oid oid = get_extension_oid("censync", true);
+	LOCKTAG tag;
+
+	if (!OidIsValid(oid))
+		return false;
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, oid, 0);
+	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+	return get_extension_oid("censync", true) == oid;
 }
 
 Oid

@@ -52,4 +52,7 @@ extern bool cs_deliver_lock(void);
 /* The same where there may be no extension: then InvalidOid. */
 extern Oid cs_extension_lock_if_there(void);
 
+/* The same without waiting: false if there is no extension, or somebody is about to drop it. */
+extern bool cs_extension_try_lock(void);
+
 #endif /* CS_LOCKS_H */

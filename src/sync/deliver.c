@@ -34,6 +34,9 @@ cs_deliver_next(void)
 	CsWebhookAnswer *answer;
 
 	CHECK_FOR_INTERRUPTS();
+	/* After a run has let go of it, the extension may be gone, or be going. */
+	if (!cs_extension_try_lock())
+		return CS_DELIVER_NOTHING;
 	/* One at a time, so that each webhook hears in the order in which things happened. */
 	if (!cs_deliver_lock())
 		return CS_DELIVER_NOTHING;
