@@ -136,6 +136,16 @@ cs_error_may_pass(const char *state)
 	return false;
 }
 
+int
+cs_error_of_source(int code)
+{
+	if (code == ERRCODE_QUERY_CANCELED)
+		return ERRCODE_FDW_ERROR;
+	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
+		return ERRCODE_CONNECTION_FAILURE;
+	return code;
+}
+
 bool
 cs_error_is_cancel(int code)
 {

@@ -50,6 +50,10 @@ extern bool cs_error_is_of_value(int code);
  * SQLSTATE as text. */
 extern bool cs_error_may_pass(const char *state);
 
+/* What an error of a source's is here: a query that was canceled there is none that was canceled here, and
+ * a server that shuts down there is a lost connection. */
+extern int cs_error_of_source(int code);
+
 /* A cancel, or a timeout of a statement: never to be swallowed. */
 extern bool cs_error_is_cancel(int code);
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/worker.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -112,15 +113,9 @@ cs_late_log_main(Datum handle)
 static bool
 start_worker(dsm_handle handle)
 {
-	BackgroundWorker worker = { 0 };
+	BackgroundWorker worker;
 
-	strlcpy(worker.bgw_name, "censync run log", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "censync run log", BGW_MAXLEN);
-	strlcpy(worker.bgw_library_name, "censync", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "cs_late_log_main", BGW_MAXLEN);
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	cs_worker_init(&worker, "censync run log", "cs_late_log_main");
 	worker.bgw_main_arg = UInt32GetDatum(handle);
 	return RegisterDynamicBackgroundWorker(&worker, NULL);
 }

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "base/names.h"
 #include "catalog/heap.h"
 #include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
@@ -204,12 +205,8 @@ name_here(const char *name, List *taken, bool of_column)
 static bool
 is_taken(const char *name, List *taken, bool of_column)
 {
-	ListCell *lc;
-
-	foreach (lc, taken)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return name[0] == '\0' || (of_column && SystemAttributeByName(name) != NULL);
+	return cs_names_have(taken, name) || name[0] == '\0' ||
+		   (of_column && SystemAttributeByName(name) != NULL);
 }
 
 /* Names in LIMIT TO that the source does not have; those of EXCEPT do no harm. */

@@ -25,12 +25,7 @@ static Datum read_interval(CsCell *cell, const CsField *field, char **why);
 static const char *read_signed(const char *text, int64 *value, bool *negative);
 
 /* Types of one PostgreSQL type, and how they are read. */
-static const struct
-{
-	const char *name;
-	Oid type;
-	CsCellRead read;
-} types[] = {
+static const CsCellType types[] = {
 	{ "INT64", INT8OID, cs_cell_int8 },
 	{ "FLOAT64", FLOAT8OID, cs_cell_float8 },
 	{ "BOOL", BOOLOID, cs_cell_bool },
@@ -79,12 +74,8 @@ cs_bq_set_column(CsColumn *column, CsCell *cell, BqField *field)
 		cell->fields = field;
 		return;
 	}
-	for (int i = 0; i < (int) lengthof(types); i++)
-		if (strcmp(types[i].name, field->type) == 0)
-		{
-			cs_cell_set(column, cell, types[i].type, -1, types[i].read);
-			return;
-		}
+	if (cs_cell_set_named(column, cell, types, lengthof(types), field->type))
+		return;
 	if (strcmp(field->type, "NUMERIC") == 0 || strcmp(field->type, "BIGNUMERIC") == 0)
 		set_numeric(column, cell, field);
 	else if (strcmp(field->type, "RANGE") == 0)

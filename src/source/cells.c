@@ -56,6 +56,18 @@ cs_cell_set(CsColumn *column, CsCell *cell, Oid type, int32 typmod, CsCellRead r
 	cell->typmod = typmod;
 }
 
+bool
+cs_cell_set_named(CsColumn *column, CsCell *cell, const CsCellType *types, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (pg_strcasecmp(types[i].name, name) == 0)
+		{
+			cs_cell_set(column, cell, types[i].type, -1, types[i].read);
+			return true;
+		}
+	return false;
+}
+
 int32
 cs_cell_numeric_typmod(int64 precision, int64 scale)
 {

@@ -15,14 +15,18 @@
 
 typedef struct CsCell CsCell;
 
+typedef Datum (*CsCellRead)(CsCell *cell, const CsField *field, char **why);
+
 /* How the values of a column are read.  In the session's context. */
 struct CsCell
 {
 	/* Makes the value of a text that is not null, whose memory may be written to, in
 	 * CurrentMemoryContext.  What can't be a value here sets *why (CurrentMemoryContext) instead: the
 	 * record is invalid then, and the others go on. */
-	Datum (*read)(CsCell *cell, const CsField *field, char **why);
-	bool is_null;	/* set by read, false before: the value is null after all */
+	CsCellRead read;
+	CsCellRead
+		inner;	  /* for read: of a part of the value, or of the value once something was seen to */
+	bool is_null; /* set by read, false before: the value is null after all */
 	FmgrInfo input; /* of the column's type, where read uses it */
 	Oid ioparam;
 	int32 typmod;
@@ -30,10 +34,20 @@ struct CsCell
 	void *fields; /* likewise: what the service knows of nested ones */
 };
 
-typedef Datum (*CsCellRead)(CsCell *cell, const CsField *field, char **why);
-
 /* Column and cell of one value; typmod -1: none. */
 extern void cs_cell_set(CsColumn *column, CsCell *cell, Oid type, int32 typmod, CsCellRead read);
+
+/* A type of a service, what it is here, and how its values are read. */
+typedef struct CsCellType
+{
+	const char *name; /* in any case */
+	Oid type;
+	CsCellRead read;
+} CsCellType;
+
+/* The same by the name of its type, among n of them; false, and nothing set: it is none of them. */
+extern bool cs_cell_set_named(CsColumn *column, CsCell *cell, const CsCellType *types, int n,
+							  const char *name);
 
 /* The typmod of numeric(precision, scale), or -1 where PostgreSQL has no such type. */
 extern int32 cs_cell_numeric_typmod(int64 precision, int64 scale);

@@ -32,6 +32,10 @@ cs_check_step(CsCheck *check, const char *name, bool ok, char *detail)
 	check->steps = lappend(check->steps, step);
 }
 
+/* Makes an attempt, in a subtransaction: the error it ended with, or NULL; both in CurrentMemoryContext.  A
+ * cancel is thrown again. */
+extern struct CsError *cs_check_try(void (*attempt)(void *arg), void *arg);
+
 /* Message, detail and hint of an error; in CurrentMemoryContext. */
 extern char *cs_check_words(const struct CsError *error);
 

@@ -30,8 +30,7 @@ static void narrow(CsServiceSession *base, const bool *needed);
 static bool next_part(CsServiceSession *base, CsServicePart *part);
 static void again(CsServiceSession *base, CsServicePart *part);
 static void probe(CsServiceSession *base);
-static char *select_columns(CsDatabricks *session, const bool *needed);
-static void append_column(StringInfo sql, const CsColumn *column);
+static char *expression_of(const CsColumn *column);
 static void keep_described(CsDatabricks *session, const CsColumn *before, int nbefore);
 static void run(CsDatabricks *session, const char *statement);
 static char *submission_body(CsDatabricks *session, const char *statement);
@@ -90,12 +89,15 @@ static void
 narrow(CsServiceSession *base, const bool *needed)
 {
 	CsDatabricks *session = (CsDatabricks *) base;
-	const CsColumn *before = base->columns;
+	CsColumn *before = base->columns;
 	int nbefore = base->ncolumns;
 
 	if (base->spec->query)
 		return;
-	run(session, select_columns(session, needed));
+	for (int i = 0; i < nbefore; i++)
+		before[i].expression = expression_of(&before[i]);
+	run(session, cs_sql_select_needed(&dialect, base->spec, before, nbefore, needed,
+									  cs_sql_object_name(&dialect, base->spec->object)));
 	keep_described(session, before, nbefore);
 }
 
@@ -135,59 +137,25 @@ probe(CsServiceSession *base)
 	run((CsDatabricks *) base, "SELECT 1");
 }
 
-static char *
-select_columns(CsDatabricks *session, const bool *needed)
-{
-	const CsServiceSession *base = &session->base;
-	const CsReadSpec *spec = base->spec;
-	StringInfoData sql;
-	int n = 0;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	for (int i = 0; i < base->ncolumns; i++)
-	{
-		if (!needed[i])
-			continue;
-		appendStringInfoString(&sql, n++ ? ", " : "");
-		append_column(&sql, &base->columns[i]);
-	}
-	/* Nobody looks at any: the rows are counted. */
-	if (n == 0)
-		append_column(&sql, &base->columns[0]);
-	appendStringInfo(&sql, " FROM %s", cs_sql_object_name(&dialect, spec->object));
-	if (spec->limit > 0 && spec->conditions == NIL)
-		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, spec->limit);
-	return sql.data;
-}
-
 /* Timestamps would be cut to milliseconds, and the numbers in arrays, maps and structs be texts. */
-static void
-append_column(StringInfo sql, const CsColumn *column)
+static char *
+expression_of(const CsColumn *column)
 {
-	const char *before = "";
-	const char *behind = "";
+	StringInfoData name;
 
-	if (column->typid == TIMESTAMPTZOID)
+	initStringInfo(&name);
+	cs_sql_append_name(&name, &dialect, column->name);
+	switch (column->typid)
 	{
-		before = "unix_micros(";
-		behind = ") AS ";
+		case TIMESTAMPTZOID:
+			return psprintf("unix_micros(%s)", name.data);
+		case TIMESTAMPOID:
+			return psprintf("CAST(%s AS STRING)", name.data);
+		case JSONBOID:
+			return psprintf("to_json(%s, map('ignoreNullFields', 'false'))", name.data);
+		default:
+			return NULL;
 	}
-	else if (column->typid == TIMESTAMPOID)
-	{
-		before = "CAST(";
-		behind = " AS STRING) AS ";
-	}
-	else if (column->typid == JSONBOID)
-	{
-		before = "to_json(";
-		behind = ", map('ignoreNullFields', 'false')) AS ";
-	}
-	appendStringInfoString(sql, before);
-	cs_sql_append_name(sql, &dialect, column->name);
-	appendStringInfoString(sql, behind);
-	if (behind[0] != '\0')
-		cs_sql_append_name(sql, &dialect, column->name);
 }
 
 /* Columns stay of the type that they were described with; the cells read what was asked for. */

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/names.h"
 #include "net/url.h"
 #include "source/databricks.h"
 #include "source/sql_statement.h"
@@ -11,7 +12,6 @@
 static char *page_path(const char *catalog, const char *schema, const char *token);
 static CsObject *object_of(const json_t *table, const char *catalog, const char *schema);
 static void take_columns(CsObject *object, const json_t *columns);
-static bool is_wanted(List *only, const char *name);
 
 /* A page may be empty while others follow. */
 List *
@@ -35,7 +35,7 @@ cs_databricks_list(CsServiceSession *base, const char *schema, List *only)
 		{
 			CsObject *object = object_of(json_array_get(tables, i), catalog, schema);
 
-			if (object && is_wanted(only, object->name))
+			if (object && cs_names_want(only, object->name))
 				objects = lappend(objects, object);
 		}
 		token = cs_json_text(page, "next_page_token");
@@ -88,15 +88,4 @@ take_columns(CsObject *object, const json_t *columns)
 							   cs_json_int(described, "type_scale", -1));
 		object->ncolumns++;
 	}
-}
-
-static bool
-is_wanted(List *only, const char *name)
-{
-	ListCell *lc;
-
-	foreach (lc, only)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return only == NIL;
 }

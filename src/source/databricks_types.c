@@ -14,20 +14,13 @@
 /* Of one number in an interval; more would not fit one here. */
 #define MAX_INTERVAL_DIGITS 8
 
-typedef struct TypeRow
-{
-	const char *name;
-	Oid type;
-	CsCellRead read;
-} TypeRow;
-
 static Datum read_interval(CsCell *cell, const CsField *field, char **why);
 static char *interval_text(const char *text);
 static bool is_interval_body(const char *body, int len);
 static char *negate(const char *body);
 
 /* All others are text. */
-static const TypeRow types[] = {
+static const CsCellType types[] = {
 	{ "BYTE", INT2OID, cs_cell_int2 },
 	{ "SHORT", INT2OID, cs_cell_int2 },
 	{ "INT", INT4OID, cs_cell_int4 },
@@ -56,13 +49,8 @@ cs_databricks_set_type(CsColumn *column, CsCell *cell, const char *type, int64 p
 					cs_cell_numeric);
 		return;
 	}
-	for (int i = 0; i < (int) lengthof(types); i++)
-		if (pg_strcasecmp(types[i].name, type) == 0)
-		{
-			cs_cell_set(column, cell, types[i].type, -1, types[i].read);
-			return;
-		}
-	cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+	if (!cs_cell_set_named(column, cell, types, lengthof(types), type))
+		cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
 }
 
 /* INTERVAL '1-2' YEAR TO MONTH */

@@ -8,6 +8,7 @@
 #include "common/base64.h"
 #include "lib/stringinfo.h"
 
+#include "base/names.h"
 #include "base/compat.h"
 #include "net/auth.h"
 #include "net/url.h"
@@ -24,7 +25,6 @@ static char *address(const CsOptionSet *options);
 static char *address_of_cloud_id(const char *cloud_id);
 static struct CsAuth *create_auth(const CsOptionSet *options, List **secrets);
 static char *api_key_value(const char *key, List **secrets);
-static bool authorize(CsServiceSession *base, CsHttpRequest *request, bool renew);
 static void refuse(CsServiceSession *base, int status, const char *body);
 static void describe(CsServiceSession *base);
 static void narrow(CsServiceSession *base, const bool *needed);
@@ -32,14 +32,13 @@ static bool next_part(CsServiceSession *base, CsServicePart *part);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 static List *list(CsServiceSession *base, const char *schema, List *only);
 static List *list_group(ElasticSession *session, const json_t *names, List *only, List *objects);
-static bool is_wanted(const char *name, List *only);
 static CsObject *describe_object(ElasticSession *session, const char *name);
 static void probe(CsServiceSession *base);
 
 const CsService cs_source_elasticsearch = {
 	.base = CS_SERVICE("elasticsearch", CS_FOR_ELASTICSEARCH),
 	.create = create,
-	.authorize = authorize,
+	.authorize = cs_service_authorize_fixed,
 	.refuse = refuse,
 	.describe = describe,
 	.narrow = narrow,
@@ -72,7 +71,7 @@ create(const CsReadSpec *spec, CsOptionSet *options)
 						errmsg("a search needs the option \"index\""),
 						errhint("It names what is searched: an index, an alias or a pattern.")));
 	session->base.base_url = address(options);
-	session->auth = create_auth(options, &session->base.secrets);
+	session->base.auth = create_auth(options, &session->base.secrets);
 	return &session->base;
 }
 
@@ -83,15 +82,9 @@ address(const CsOptionSet *options)
 	const char *cloud_id = cs_option_get(options, "cloud_id");
 	const char *host = cs_option_get(options, "host");
 	const char *port = cs_option_get(options, "port");
-	size_t len;
 
 	if (url)
-	{
-		len = strlen(url);
-		while (len > 0 && url[len - 1] == '/')
-			len--;
-		return pnstrdup(url, len);
-	}
+		return cs_service_base_url(url);
 	if (cloud_id && host)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("options \"cloud_id\" and \"host\" exclude each other")));
@@ -179,15 +172,6 @@ api_key_value(const char *key, List **secrets)
 	*secrets = lappend(*secrets, encoded);
 	*secrets = lappend(*secrets, pstrdup(colon + 1));
 	return psprintf("ApiKey %s", encoded);
-}
-
-/* Nothing here can be renewed. */
-static bool
-authorize(CsServiceSession *base, CsHttpRequest *request, bool renew)
-{
-	if (!renew)
-		cs_auth_apply(((ElasticSession *) base)->auth, base->http, request);
-	return false;
 }
 
 static void
@@ -353,21 +337,10 @@ list_group(ElasticSession *session, const json_t *names, List *only, List *objec
 		const char *name = cs_json_text(entry, "name");
 
 		if (name && *name != '.' && json_object_get(entry, "data_stream") == NULL &&
-			is_wanted(name, only))
+			cs_names_want(only, name))
 			objects = lappend(objects, describe_object(session, name));
 	}
 	return objects;
-}
-
-static bool
-is_wanted(const char *name, List *only)
-{
-	ListCell *cell;
-
-	foreach (cell, only)
-		if (strcmp(lfirst(cell), name) == 0)
-			return true;
-	return only == NIL;
 }
 
 static CsObject *

@@ -12,8 +12,7 @@
 typedef struct ElasticSession
 {
 	CsServiceSession base; /* must be first */
-	struct CsAuth *auth;
-	const char *index;	/* object, or option index; NULL: an SQL query */
+	const char *index;	   /* object, or option index; NULL: an SQL query */
 	const char *search; /* the members of a search body that are sent on, each with a comma behind
 							   * it; "" of an object; NULL: an SQL query */
 	const char *sort;	/* the body's, JSON; or NULL */

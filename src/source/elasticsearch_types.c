@@ -25,19 +25,12 @@ typedef struct TypeRow
 	Oid type;
 	CsCellRead read;
 	CsLeafKind kind;
+	CsCellRead inner; /* for read */
 } TypeRow;
 
 static Datum read_bool(CsCell *cell, const CsField *field, char **why);
-static Datum read_int2(CsCell *cell, const CsField *field, char **why);
-static Datum read_int4(CsCell *cell, const CsField *field, char **why);
-static Datum read_int8(CsCell *cell, const CsField *field, char **why);
-static Datum read_integer(CsCell *cell, const CsField *field, CsCellRead read, char **why);
-static Datum read_unsigned(CsCell *cell, const CsField *field, char **why);
-static Datum read_float4(CsCell *cell, const CsField *field, char **why);
-static Datum read_float8(CsCell *cell, const CsField *field, char **why);
-static Datum read_text(CsCell *cell, const CsField *field, char **why);
-static Datum read_base64(CsCell *cell, const CsField *field, char **why);
-static Datum read_sql_moment(CsCell *cell, const CsField *field, char **why);
+static Datum read_single(CsCell *cell, const CsField *field, char **why);
+static Datum read_integer(CsCell *cell, const CsField *field, char **why);
 static Datum read_sql_date(CsCell *cell, const CsField *field, char **why);
 static Datum read_sql_time(CsCell *cell, const CsField *field, char **why);
 static Datum read_point(CsCell *cell, const CsField *field, char **why);
@@ -53,30 +46,30 @@ static const TypeRow *find_row(const TypeRow *rows, int n, const char *name);
 /* Of documents; what is not here is jsonb. */
 static const TypeRow field_types[] = {
 	{ "boolean", BOOLOID, read_bool, CS_LEAF_VALUE },
-	{ "byte", INT2OID, read_int2, CS_LEAF_VALUE },
-	{ "short", INT2OID, read_int2, CS_LEAF_VALUE },
-	{ "integer", INT4OID, read_int4, CS_LEAF_VALUE },
-	{ "long", INT8OID, read_int8, CS_LEAF_VALUE },
-	{ "unsigned_long", NUMERICOID, read_unsigned, CS_LEAF_VALUE },
-	{ "half_float", FLOAT4OID, read_float4, CS_LEAF_VALUE },
-	{ "float", FLOAT4OID, read_float4, CS_LEAF_VALUE },
-	{ "double", FLOAT8OID, read_float8, CS_LEAF_VALUE },
-	{ "scaled_float", FLOAT8OID, read_float8, CS_LEAF_VALUE },
-	{ "rank_feature", FLOAT4OID, read_float4, CS_LEAF_VALUE },
-	{ "number", NUMERICOID, read_unsigned, CS_LEAF_VALUE }, /* several of these */
-	{ "keyword", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "constant_keyword", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "wildcard", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "text", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "match_only_text", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "annotated_text", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "search_as_you_type", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "semantic_text", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "version", TEXTOID, read_text, CS_LEAF_VALUE },
-	{ "ip", TEXTOID, read_text, CS_LEAF_VALUE },
+	{ "byte", INT2OID, read_integer, CS_LEAF_VALUE, cs_cell_int2 },
+	{ "short", INT2OID, read_integer, CS_LEAF_VALUE, cs_cell_int2 },
+	{ "integer", INT4OID, read_integer, CS_LEAF_VALUE, cs_cell_int4 },
+	{ "long", INT8OID, read_integer, CS_LEAF_VALUE, cs_cell_int8 },
+	{ "unsigned_long", NUMERICOID, read_single, CS_LEAF_VALUE, cs_cell_numeric },
+	{ "half_float", FLOAT4OID, read_single, CS_LEAF_VALUE, cs_cell_float4 },
+	{ "float", FLOAT4OID, read_single, CS_LEAF_VALUE, cs_cell_float4 },
+	{ "double", FLOAT8OID, read_single, CS_LEAF_VALUE, cs_cell_float8 },
+	{ "scaled_float", FLOAT8OID, read_single, CS_LEAF_VALUE, cs_cell_float8 },
+	{ "rank_feature", FLOAT4OID, read_single, CS_LEAF_VALUE, cs_cell_float4 },
+	{ "number", NUMERICOID, read_single, CS_LEAF_VALUE, cs_cell_numeric }, /* several of these */
+	{ "keyword", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "constant_keyword", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "wildcard", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "text", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "match_only_text", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "annotated_text", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "search_as_you_type", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "semantic_text", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "version", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
+	{ "ip", TEXTOID, read_single, CS_LEAF_VALUE, cs_cell_text },
 	{ "date", TIMESTAMPTZOID, cs_elastic_read_date, CS_LEAF_VALUE },
 	{ "date_nanos", TIMESTAMPTZOID, cs_elastic_read_date, CS_LEAF_VALUE },
-	{ "binary", BYTEAOID, read_base64, CS_LEAF_VALUE },
+	{ "binary", BYTEAOID, read_single, CS_LEAF_VALUE, cs_cell_base64 },
 	{ "geo_point", TEXTOID, read_point, CS_LEAF_POINT },
 	{ "geo_shape", TEXTOID, cs_cell_text, CS_LEAF_VALUE },
 	{ "shape", TEXTOID, cs_cell_text, CS_LEAF_VALUE },
@@ -85,21 +78,21 @@ static const TypeRow field_types[] = {
 /* Of columns of SQL results; what is not here is text. */
 static const TypeRow sql_types[] = {
 	{ "boolean", BOOLOID, read_bool, 0 },
-	{ "byte", INT2OID, read_int2, 0 },
-	{ "short", INT2OID, read_int2, 0 },
-	{ "integer", INT4OID, read_int4, 0 },
-	{ "long", INT8OID, read_int8, 0 },
-	{ "unsigned_long", NUMERICOID, read_unsigned, 0 },
-	{ "half_float", FLOAT4OID, read_float4, 0 },
-	{ "float", FLOAT4OID, read_float4, 0 },
-	{ "double", FLOAT8OID, read_float8, 0 },
-	{ "scaled_float", FLOAT8OID, read_float8, 0 },
-	{ "datetime", TIMESTAMPTZOID, read_sql_moment, 0 },
-	{ "date_nanos", TIMESTAMPTZOID, read_sql_moment, 0 },
-	{ "timestamp", TIMESTAMPTZOID, read_sql_moment, 0 },
+	{ "byte", INT2OID, read_integer, 0, cs_cell_int2 },
+	{ "short", INT2OID, read_integer, 0, cs_cell_int2 },
+	{ "integer", INT4OID, read_integer, 0, cs_cell_int4 },
+	{ "long", INT8OID, read_integer, 0, cs_cell_int8 },
+	{ "unsigned_long", NUMERICOID, read_single, 0, cs_cell_numeric },
+	{ "half_float", FLOAT4OID, read_single, 0, cs_cell_float4 },
+	{ "float", FLOAT4OID, read_single, 0, cs_cell_float4 },
+	{ "double", FLOAT8OID, read_single, 0, cs_cell_float8 },
+	{ "scaled_float", FLOAT8OID, read_single, 0, cs_cell_float8 },
+	{ "datetime", TIMESTAMPTZOID, read_single, 0, cs_cell_timestamptz },
+	{ "date_nanos", TIMESTAMPTZOID, read_single, 0, cs_cell_timestamptz },
+	{ "timestamp", TIMESTAMPTZOID, read_single, 0, cs_cell_timestamptz },
 	{ "date", DATEOID, read_sql_date, 0 },
 	{ "time", TIMEOID, read_sql_time, 0 },
-	{ "binary", BYTEAOID, read_base64, 0 },
+	{ "binary", BYTEAOID, read_single, 0, cs_cell_base64 },
 	{ "geo_point", TEXTOID, read_point, 0 },
 	{ "object", JSONBOID, cs_cell_json_value, 0 },
 	{ "struct", JSONBOID, cs_cell_json_value, 0 },
@@ -115,6 +108,7 @@ cs_elastic_type_of_field(CsColumn *column, CsCell *cell, const char *type, const
 	const TypeRow *row = find_row(field_types, lengthof(field_types), type);
 
 	cs_cell_set(column, cell, row ? row->type : JSONBOID, -1, row ? row->read : cs_cell_json_value);
+	cell->inner = row ? row->inner : NULL;
 	*kind = row ? row->kind : CS_LEAF_JSON;
 	if (row && row->type == TIMESTAMPTZOID)
 		cell->fields = pstrdup(formats ? formats : DEFAULT_FORMATS);
@@ -125,7 +119,8 @@ cs_elastic_type_of_sql(CsColumn *column, CsCell *cell, const char *type)
 {
 	const TypeRow *row = find_row(sql_types, lengthof(sql_types), type);
 
-	cs_cell_set(column, cell, row ? row->type : TEXTOID, -1, row ? row->read : read_text);
+	cs_cell_set(column, cell, row ? row->type : TEXTOID, -1, row ? row->read : read_single);
+	cell->inner = row ? row->inner : cs_cell_text;
 }
 
 Datum
@@ -158,26 +153,14 @@ read_bool(CsCell *cell, const CsField *field, char **why)
 }
 
 static Datum
-read_int2(CsCell *cell, const CsField *field, char **why)
+read_single(CsCell *cell, const CsField *field, char **why)
 {
-	return read_integer(cell, field, cs_cell_int2, why);
-}
-
-static Datum
-read_int4(CsCell *cell, const CsField *field, char **why)
-{
-	return read_integer(cell, field, cs_cell_int4, why);
-}
-
-static Datum
-read_int8(CsCell *cell, const CsField *field, char **why)
-{
-	return read_integer(cell, field, cs_cell_int8, why);
+	return is_several(field, why) ? (Datum) 0 : cell->inner(cell, field, why);
 }
 
 /* As the index has it: a fraction is cut off. */
 static Datum
-read_integer(CsCell *cell, const CsField *field, CsCellRead read, char **why)
+read_integer(CsCell *cell, const CsField *field, char **why)
 {
 	CsCell whole = { .typmod = -1 };
 	CsField digits = *field;
@@ -186,50 +169,14 @@ read_integer(CsCell *cell, const CsField *field, CsCellRead read, char **why)
 	if (is_several(field, why))
 		return (Datum) 0;
 	if (field->text[strspn(field->text, "-0123456789")] == '\0')
-		return read(cell, field, why);
+		return cell->inner(cell, field, why);
 	number = cs_cell_numeric(&whole, field, why);
 	if (*why)
 		return (Datum) 0;
 	number = DirectFunctionCall2(numeric_trunc, number, Int32GetDatum(0));
 	digits.text = DatumGetCString(DirectFunctionCall1(numeric_out, number));
 	digits.len = (int) strlen(digits.text);
-	return read(cell, &digits, why);
-}
-
-static Datum
-read_unsigned(CsCell *cell, const CsField *field, char **why)
-{
-	return is_several(field, why) ? (Datum) 0 : cs_cell_numeric(cell, field, why);
-}
-
-static Datum
-read_float4(CsCell *cell, const CsField *field, char **why)
-{
-	return is_several(field, why) ? (Datum) 0 : cs_cell_float4(cell, field, why);
-}
-
-static Datum
-read_float8(CsCell *cell, const CsField *field, char **why)
-{
-	return is_several(field, why) ? (Datum) 0 : cs_cell_float8(cell, field, why);
-}
-
-static Datum
-read_text(CsCell *cell, const CsField *field, char **why)
-{
-	return is_several(field, why) ? (Datum) 0 : cs_cell_text(cell, field, why);
-}
-
-static Datum
-read_base64(CsCell *cell, const CsField *field, char **why)
-{
-	return is_several(field, why) ? (Datum) 0 : cs_cell_base64(cell, field, why);
-}
-
-static Datum
-read_sql_moment(CsCell *cell, const CsField *field, char **why)
-{
-	return is_several(field, why) ? (Datum) 0 : cs_cell_timestamptz(cell, field, why);
+	return cell->inner(cell, &digits, why);
 }
 
 /* Elasticsearch has midnight behind it. */

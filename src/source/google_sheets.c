@@ -9,6 +9,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "base/names.h"
 #include "net/url.h"
 #include "source/option_table.h"
 #include "source/services.h"
@@ -332,12 +333,8 @@ list(CsServiceSession *base, const char *schema, List *only)
 	foreach (lc, tabs)
 	{
 		GsTab *tab = lfirst(lc);
-		ListCell *name;
-		bool found = only == NIL;
 
-		foreach (name, only)
-			found |= strcmp(lfirst(name), tab->title) == 0;
-		if (found)
+		if (cs_names_want(only, tab->title))
 			wanted = lappend(wanted, tab);
 	}
 	for (int first = 0; first < list_length(wanted); first += TABS_AT_A_TIME)

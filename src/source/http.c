@@ -65,6 +65,7 @@ typedef struct HttpReader
 static CsReader *http_open(const CsSourceType *type, const CsReadSpec *spec);
 static const char *ask_for_newer(HttpReader *reader, const CsReadSpec *spec, const char *url);
 static void http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check);
+static void read_one_batch(void *arg);
 static CsReadStatus http_next_batch(CsReader *base, CsBatch *batch);
 static char *http_record_json(CsReader *base, const CsRecord *record);
 static List *named_hosts(const CsOptionSet *set);
@@ -151,11 +152,9 @@ ask_for_newer(HttpReader *reader, const CsReadSpec *spec, const char *url)
 static void
 http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int level = GetCurrentTransactionNestLevel();
 	CsReadSpec one_batch = *spec;
 	HttpReader *reader;
+	CsError *error;
 	bool tls;
 	bool tunneled;
 
@@ -163,33 +162,23 @@ http_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 	reader = (HttpReader *) http_open(type, &one_batch);
 	tls = pg_strncasecmp(cs_pager_url(reader->pager), "https:", 6) == 0;
 	tunneled = cs_option_get(reader->options, "ssh_host") != NULL;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		CsBatch batch;
-		CsReadStatus status = http_next_batch(&reader->base, &batch);
-
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
+	error = cs_check_try(read_one_batch, reader);
+	if (error)
+		cs_http_report_steps(check, cs_http_step(reader->http), false, tls, tunneled,
+							 cs_check_words(error));
+	else
 		cs_http_report_steps(check, CS_HTTP_QUERY, true, tls, tunneled,
 							 psprintf("%s answered with %s",
 									  cs_url_display(cs_http_url(reader->http)),
-									  status == CS_READ_ROWS ? "records" : "no record"));
-	}
-	PG_CATCH();
-	{
-		CsError *error = cs_error_catch(caller);
+									  reader->base.records_read > 0 ? "records" : "no record"));
+}
 
-		cs_error_roll_back(error, level);
-		MemoryContextSwitchTo(caller);
-		if (cs_error_is_cancel(error->code))
-			cs_error_throw(error);
-		cs_http_report_steps(check, cs_http_step(reader->http), false, tls, tunneled,
-							 cs_check_words(error));
-	}
-	PG_END_TRY();
-	CurrentResourceOwner = owner;
+static void
+read_one_batch(void *arg)
+{
+	CsBatch batch;
+
+	(void) http_next_batch(arg, &batch);
 }
 
 static CsReadStatus

@@ -7,6 +7,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
+#include "base/errors.h"
 #include "source/libpq.h"
 
 static int code_here(const char *state);
@@ -101,20 +102,12 @@ cs_pq_clean(const char *text)
 	return copy;
 }
 
-/* A query canceled there is no query canceled here, and so on: those codes would be taken for this server's. */
 static int
 code_here(const char *state)
 {
-	int code;
-
 	if (strlen(state) != 5 || strncmp(state, "00", 2) == 0)
 		return ERRCODE_FDW_ERROR;
-	code = MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
-	if (code == ERRCODE_QUERY_CANCELED)
-		return ERRCODE_FDW_ERROR;
-	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
-		return ERRCODE_CONNECTION_FAILURE;
-	return code;
+	return cs_error_of_source(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]));
 }
 
 static const char *

@@ -8,6 +8,7 @@
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
+#include "base/names.h"
 #include "net/auth.h"
 #include "net/url.h"
 #include "source/option_table.h"
@@ -24,7 +25,6 @@
 
 static CsServiceSession *create(const CsReadSpec *spec, CsOptionSet *options);
 static char *address(const CsOptionSet *options);
-static bool authorize(CsServiceSession *base, CsHttpRequest *request, bool renew);
 static void refuse(CsServiceSession *base, int status, const char *body);
 static void throw_error(RocksetSession *session, int status, const json_t *error)
 	pg_attribute_noreturn();
@@ -42,13 +42,12 @@ static bool next_part(CsServiceSession *base, CsServicePart *part);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 static CsField *spread(CsServiceSession *base, CsRecord *raw);
 static List *list(CsServiceSession *base, const char *schema, List *only);
-static bool is_wanted(const char *name, List *only);
 static void probe(CsServiceSession *base);
 
 const CsService cs_source_rockset = {
 	.base = CS_SERVICE("rockset", CS_FOR_ROCKSET),
 	.create = create,
-	.authorize = authorize,
+	.authorize = cs_service_authorize_fixed,
 	.refuse = refuse,
 	.describe = describe,
 	.next_part = next_part,
@@ -76,8 +75,8 @@ create(const CsReadSpec *spec pg_attribute_unused(), CsOptionSet *options)
 		credentials.api_key_header = "Authorization";
 		session->base.secrets = list_make1(pstrdup(key));
 	}
-	session->auth = cs_auth_create(&credentials);
-	session->base.secrets = list_concat(session->base.secrets, cs_auth_secrets(session->auth));
+	session->base.auth = cs_auth_create(&credentials);
+	session->base.secrets = list_concat(session->base.secrets, cs_auth_secrets(session->base.auth));
 	return &session->base;
 }
 
@@ -89,24 +88,13 @@ address(const CsOptionSet *options)
 											  { "eu-central-1", "euc1a1" } };
 	const char *url = cs_option_get(options, "base_url");
 	const char *region = cs_option_get_default(options, "region", "us-east-1");
-	size_t len = url ? strlen(url) : 0;
 
-	while (len > 0 && url[len - 1] == '/')
-		len--;
 	if (url)
-		return pnstrdup(url, len);
+		return cs_service_base_url(url);
 	for (int i = 0; i < (int) lengthof(regions); i++)
 		if (strcmp(region, regions[i][0]) == 0)
 			region = regions[i][1];
 	return psprintf("https://api.%s.rockset.com", cs_url_encode(region));
-}
-
-static bool
-authorize(CsServiceSession *base, CsHttpRequest *request, bool renew)
-{
-	if (!renew)
-		cs_auth_apply(((RocksetSession *) base)->auth, base->http, request);
-	return false;
 }
 
 static void
@@ -422,7 +410,7 @@ list(CsServiceSession *base, const char *schema, List *only)
 		CsObject *object;
 
 		if (workspace == NULL || name == NULL || strcmp(workspace, wanted) != 0 ||
-			!is_wanted(name, only))
+			!cs_names_want(only, name))
 			continue;
 		object = palloc0(sizeof(CsObject));
 		object->schema = pstrdup(workspace);
@@ -438,17 +426,6 @@ list(CsServiceSession *base, const char *schema, List *only)
 		objects = lappend(objects, object);
 	}
 	return objects;
-}
-
-static bool
-is_wanted(const char *name, List *only)
-{
-	ListCell *cell;
-
-	foreach (cell, only)
-		if (strcmp(lfirst(cell), name) == 0)
-			return true;
-	return only == NIL;
 }
 
 static void

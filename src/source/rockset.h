@@ -14,7 +14,6 @@
 typedef struct RocksetSession
 {
 	CsServiceSession base; /* must be first */
-	struct CsAuth *auth;
 	const char *workspace;
 	const char *page_size;
 	char *query_id;

@@ -10,18 +10,11 @@
 
 #include "source/rockset_types.h"
 
-typedef struct TypeRow
-{
-	const char *name;
-	Oid type;
-	CsCellRead read;
-} TypeRow;
-
 static Datum read_microseconds(CsCell *cell, const CsField *field, char **why);
 static Datum read_months(CsCell *cell, const CsField *field, char **why);
 
 /* "number" is that of rows whose columns nobody has declared. */
-static const TypeRow types[] = {
+static const CsCellType types[] = {
 	{ "int", INT8OID, cs_cell_int8 },
 	{ "float", FLOAT8OID, cs_cell_float8 },
 	{ "number", NUMERICOID, cs_cell_numeric },
@@ -40,14 +33,8 @@ static const TypeRow types[] = {
 void
 cs_rockset_type_set(CsColumn *column, CsCell *cell, const char *type)
 {
-	for (int i = 0; type && i < (int) lengthof(types); i++)
-	{
-		if (pg_strcasecmp(types[i].name, type) == 0)
-		{
-			cs_cell_set(column, cell, types[i].type, -1, types[i].read);
-			return;
-		}
-	}
+	if (type && cs_cell_set_named(column, cell, types, lengthof(types), type))
+		return;
 	if (type && (pg_strcasecmp(type, "null") == 0 || pg_strcasecmp(type, "undefined") == 0))
 		cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
 	else

@@ -99,9 +99,10 @@ struct CsServiceSession
 	MemoryContext context; /* what the session allocates lives here */
 	CsHttp *http;		   /* for everything but parts; NULL in create */
 	const char *base_url;
-	List *hosts;   /* char *: others that requests go to, through a tunnel if there is one */
-	List *clients; /* CsHttp *: all that it has, in its context */
-	List *secrets; /* char *: never to be shown; grows by cs_service_add_secret */
+	struct CsAuth *auth; /* the service's own, for those that keep one here */
+	List *hosts;		 /* char *: others that requests go to, through a tunnel if there is one */
+	List *clients;		 /* CsHttp *: all that it has, in its context */
+	List *secrets;		 /* char *: never to be shown; grows by cs_service_add_secret */
 	int ncolumns;
 	CsColumn *columns;
 	CsCell *cells;
@@ -161,6 +162,13 @@ extern void cs_service_wait(int polls);
 
 /* A random UUID, by which a service knows a request again. */
 extern char *cs_service_random_id(void);
+
+/* For CsService.authorize: puts session->auth into the request; nothing of it can be renewed. */
+extern bool cs_service_authorize_fixed(CsServiceSession *session, CsHttpRequest *request,
+									   bool renew);
+
+/* An address without the slashes that it ends with; in CurrentMemoryContext. */
+extern char *cs_service_base_url(const char *url);
 
 extern void cs_service_add_secret(CsServiceSession *session, const char *secret);
 

@@ -15,6 +15,7 @@
 
 #include "base/errors.h"
 #include "base/settings.h"
+#include "net/auth.h"
 #include "net/retry.h"
 #include "net/url.h"
 #include "source/http_options.h"
@@ -34,6 +35,7 @@ typedef struct Document
 	MemoryContextCallback free;
 } Document;
 
+static void try_session(void *arg);
 static int64 passing_refusal(CsServiceSession *session, CsHttp *http, const CsHttpRequest *request,
 							 int status, int attempt);
 static json_t *read_document(CsServiceSession *session, const char *records);
@@ -81,40 +83,29 @@ cs_service_client(CsServiceSession *session)
 void
 cs_service_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 {
-	const CsService *service = (const CsService *) type;
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int level = GetCurrentTransactionNestLevel();
-	CsServiceSession *session = cs_service_session(service, spec);
+	CsServiceSession *session = cs_service_session((const CsService *) type, spec);
 	bool tls = pg_strncasecmp(session->base_url, "https:", 6) == 0;
 	bool tunneled = cs_option_get(session->options, "ssh_host") != NULL;
+	CsError *error = cs_check_try(try_session, session);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		if (service->probe && spec->query == NULL && spec->object == NULL)
-			service->probe(session);
-		else
-			service->describe(session);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		cs_http_report_steps(check, CS_HTTP_QUERY, true, tls, tunneled,
-							 psprintf("%s answers", cs_url_display(session->base_url)));
-	}
-	PG_CATCH();
-	{
-		CsError *error = cs_error_catch(caller);
-
-		cs_error_roll_back(error, level);
-		MemoryContextSwitchTo(caller);
-		if (cs_error_is_cancel(error->code))
-			cs_error_throw(error);
+	if (error)
 		cs_http_report_steps(check, cs_http_step(session->http), false, tls, tunneled,
 							 cs_check_words(error));
-	}
-	PG_END_TRY();
-	CurrentResourceOwner = owner;
+	else
+		cs_http_report_steps(check, CS_HTTP_QUERY, true, tls, tunneled,
+							 psprintf("%s answers", cs_url_display(session->base_url)));
+}
+
+static void
+try_session(void *arg)
+{
+	CsServiceSession *session = arg;
+	const CsReadSpec *spec = session->spec;
+
+	if (session->service->probe && spec->query == NULL && spec->object == NULL)
+		session->service->probe(session);
+	else
+		session->service->describe(session);
 }
 
 int
@@ -251,6 +242,24 @@ cs_service_random_id(void)
 	return psprintf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
 					b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
 					b[13], b[14], b[15]);
+}
+
+bool
+cs_service_authorize_fixed(CsServiceSession *session, CsHttpRequest *request, bool renew)
+{
+	if (!renew)
+		cs_auth_apply(session->auth, session->http, request);
+	return false;
+}
+
+char *
+cs_service_base_url(const char *url)
+{
+	size_t len = strlen(url);
+
+	while (len > 0 && url[len - 1] == '/')
+		len--;
+	return pnstrdup(url, len);
 }
 
 void

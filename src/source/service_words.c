@@ -7,6 +7,7 @@
 #include "lib/stringinfo.h"
 
 #include "base/compat.h"
+#include "base/errors.h"
 #include "source/service_words.h"
 
 /* ODBC's states, and what they are here. */
@@ -23,8 +24,6 @@ static const struct
 int
 cs_service_sqlstate(const char *state)
 {
-	int code;
-
 	if (state == NULL || strlen(state) != 5 ||
 		strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5)
 		return 0;
@@ -34,12 +33,25 @@ cs_service_sqlstate(const char *state)
 	/* Success, a warning, no data: no errors. */
 	if (state[0] == '0' && state[1] <= '2')
 		return 0;
-	code = MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
-	if (code == ERRCODE_QUERY_CANCELED)
-		return ERRCODE_FDW_ERROR;
-	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
-		return ERRCODE_CONNECTION_FAILURE;
-	return code;
+	return cs_error_of_source(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]));
+}
+
+int
+cs_service_status_code(int status)
+{
+	switch (status)
+	{
+		case 401:
+			return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+		case 403:
+			return ERRCODE_INSUFFICIENT_PRIVILEGE;
+		case 404:
+			return ERRCODE_UNDEFINED_OBJECT;
+		case 429:
+			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+		default:
+			return ERRCODE_FDW_ERROR;
+	}
 }
 
 void

@@ -16,4 +16,7 @@ extern int cs_service_sqlstate(const char *state);
 extern void cs_service_throw(int sqlstate, const char *said, const char *facts, const char *hint)
 	pg_attribute_noreturn();
 
+/* What a status of HTTP means where the service says no more. */
+extern int cs_service_status_code(int status);
+
 #endif /* CS_SERVICE_WORDS_H */

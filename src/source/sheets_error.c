@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "source/sheets.h"
+#include "source/service_words.h"
 
 static int code_of(int status, const char *name, const char *message);
 static const char *hint_of(const GsSession *session, int code, const char *name);
@@ -41,24 +42,15 @@ cs_gs_refuse(CsServiceSession *base, int status, const char *body)
 static int
 code_of(int status, const char *name, const char *message)
 {
-	switch (status)
-	{
-		case 401:
-			return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-		case 403:
-			return ERRCODE_INSUFFICIENT_PRIVILEGE;
-		case 404:
-			return ERRCODE_UNDEFINED_OBJECT;
-		case 429:
-			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
-		default:
-			break;
-	}
+	int code = cs_service_status_code(status);
+
+	if (code != ERRCODE_FDW_ERROR)
+		return code;
 	if (strcmp(name, "FAILED_PRECONDITION") == 0)
 		return ERRCODE_FEATURE_NOT_SUPPORTED;
 	if (strstr(message, "parse range"))
 		return ERRCODE_UNDEFINED_TABLE;
-	return ERRCODE_FDW_ERROR;
+	return code;
 }
 
 static const char *

@@ -11,6 +11,7 @@
 
 #include "mb/pg_wchar.h"
 
+#include "base/names.h"
 #include "net/url.h"
 #include "source/option_table.h"
 #include "source/services.h"
@@ -27,8 +28,7 @@ static bool next_part(CsServiceSession *base, CsServicePart *part);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 static List *list(CsServiceSession *base, const char *schema, List *only);
 static void probe(CsServiceSession *base);
-static char *select_columns(CsSnowflake *session, const bool *needed);
-static void append_object(StringInfo sql, const char *object);
+static const char *check_object(const char *object);
 static const char *skip_part(const char *p);
 static void run(CsSnowflake *session, const char *statement);
 static CsHttpRequest *submission(CsSnowflake *session, const char *statement);
@@ -48,7 +48,6 @@ static char *list_statement(CsSnowflake *session, const char *schema);
 static void add_listed(CsSnowflake *session, List **objects, const json_t *row, List *only);
 static const char *cell_of(const json_t *row, int column);
 static int64 number_of(const json_t *row, int column);
-static bool is_wanted(List *only, const char *name);
 
 static const CsDialect dialect = { .open_quote = '"',
 								   .close_quote = '"',
@@ -80,7 +79,6 @@ static void
 describe(CsServiceSession *base)
 {
 	CsSnowflake *session = (CsSnowflake *) base;
-	StringInfoData sql;
 
 	if (base->spec->query)
 	{
@@ -90,11 +88,7 @@ describe(CsServiceSession *base)
 	if (base->spec->object == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source of type \"snowflake\" needs a query or an object")));
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT * FROM ");
-	append_object(&sql, base->spec->object);
-	appendStringInfoString(&sql, " LIMIT 0");
-	run(session, sql.data);
+	run(session, psprintf("SELECT * FROM %s LIMIT 0", check_object(base->spec->object)));
 }
 
 /* A query has run; of an object, now its rows are asked for. */
@@ -107,7 +101,8 @@ narrow(CsServiceSession *base, const bool *needed)
 
 	if (base->spec->query)
 		return;
-	run(session, select_columns(session, needed));
+	run(session, cs_sql_select_needed(&dialect, base->spec, before, nbefore, needed,
+									  check_object(base->spec->object)));
 	for (int i = 0; i < base->ncolumns; i++)
 		check_same_type(before, nbefore, &base->columns[i]);
 }
@@ -160,37 +155,10 @@ probe(CsServiceSession *base)
 	run((CsSnowflake *) base, "SELECT 1");
 }
 
-static char *
-select_columns(CsSnowflake *session, const bool *needed)
-{
-	const CsServiceSession *base = &session->base;
-	const CsReadSpec *spec = base->spec;
-	StringInfoData sql;
-	int n = 0;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	for (int i = 0; i < base->ncolumns; i++)
-	{
-		if (!needed[i])
-			continue;
-		appendStringInfoString(&sql, n++ ? ", " : "");
-		cs_sql_append_name(&sql, &dialect, base->columns[i].name);
-	}
-	/* Nobody looks at any: the rows are counted. */
-	if (n == 0)
-		cs_sql_append_name(&sql, &dialect, base->columns[0].name);
-	appendStringInfoString(&sql, " FROM ");
-	append_object(&sql, spec->object);
-	if (spec->limit > 0 && spec->conditions == NIL)
-		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, spec->limit);
-	return sql.data;
-}
-
 /* [database.][schema.]name as it is written in Snowflake's SQL; nothing else, so that it can't be more
  * than a name. */
-static void
-append_object(StringInfo sql, const char *object)
+static const char *
+check_object(const char *object)
 {
 	const char *p = skip_part(object);
 	int parts = 1;
@@ -202,7 +170,7 @@ append_object(StringInfo sql, const char *object)
 						errmsg("\"%s\" is no name of a table of Snowflake", object),
 						errhint("Write database.schema.table, schema.table or table, in double "
 								"quotes where Snowflake's SQL needs them.")));
-	appendStringInfoString(sql, object);
+	return object;
 }
 
 /* Behind it; NULL: it is none. */
@@ -470,7 +438,7 @@ add_listed(CsSnowflake *session, List **objects, const json_t *row, List *only)
 	CsCell ignored = { 0 };
 	CsColumn *column;
 
-	if (!is_wanted(only, name))
+	if (!cs_names_want(only, name))
 		return;
 	if (object == NULL || strcmp(object->name, name) != 0)
 	{
@@ -512,15 +480,4 @@ number_of(const json_t *row, int column)
 	const char *text = cell_of(row, column);
 
 	return text[0] != '\0' ? strtoll(text, NULL, 10) : -1;
-}
-
-static bool
-is_wanted(List *only, const char *name)
-{
-	ListCell *lc;
-
-	foreach (lc, only)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return only == NIL;
 }

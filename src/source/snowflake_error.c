@@ -58,7 +58,6 @@ static const KnownError known_errors[] = {
 };
 
 static const KnownError *find_error(const char *code);
-static int code_of_status(int status);
 
 void
 cs_snowflake_refuse(CsServiceSession *base, int status, const char *body)
@@ -80,7 +79,7 @@ cs_snowflake_refuse_answer(CsSnowflake *session, int status, const json_t *answe
 	if (message == NULL)
 		return;
 	if (sqlstate == 0)
-		sqlstate = code_of_status(status);
+		sqlstate = cs_service_status_code(status);
 	facts = psprintf("Snowflake's code is %s%s%s%s%s.", code ? code : "missing",
 					 state ? ", its SQLSTATE " : "", state ? state : "",
 					 handle ? ", the statement " : "", handle ? handle : "");
@@ -96,22 +95,4 @@ find_error(const char *code)
 		if (code && strcmp(known_errors[i].code, code) == 0)
 			return &known_errors[i];
 	return NULL;
-}
-
-static int
-code_of_status(int status)
-{
-	switch (status)
-	{
-		case 401:
-			return ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-		case 403:
-			return ERRCODE_INSUFFICIENT_PRIVILEGE;
-		case 404:
-			return ERRCODE_UNDEFINED_OBJECT;
-		case 429:
-			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
-		default:
-			return ERRCODE_FDW_ERROR;
-	}
 }

@@ -12,17 +12,10 @@
 /* Whole numbers of so many digits are a bigint's. */
 #define MAX_INT8_DIGITS 18
 
-typedef struct TypeRow
-{
-	const char *name;
-	Oid type;
-	CsCellRead read;
-} TypeRow;
-
 static Datum read_semi_structured(CsCell *cell, const CsField *field, char **why);
 
 /* As rowType names them, and INFORMATION_SCHEMA.  All others are text. */
-static const TypeRow types[] = {
+static const CsCellType types[] = {
 	{ "real", FLOAT8OID, cs_cell_float8 },
 	{ "float", FLOAT8OID, cs_cell_float8 },
 	{ "decfloat", NUMERICOID, cs_cell_numeric },
@@ -57,13 +50,8 @@ cs_snowflake_set_type(CsColumn *column, CsCell *cell, const char *type, const ch
 						cs_cell_numeric);
 		return;
 	}
-	for (int i = 0; i < (int) lengthof(types); i++)
-		if (pg_strcasecmp(types[i].name, type) == 0)
-		{
-			cs_cell_set(column, cell, types[i].type, -1, types[i].read);
-			return;
-		}
-	cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+	if (!cs_cell_set_named(column, cell, types, lengthof(types), type))
+		cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
 }
 
 /* JSON but for the word undefined, which stands for the nulls of an ARRAY. */

@@ -43,7 +43,7 @@ static bool next_record(CsTypedReader *typed);
 static void take_row(SqlReader *reader);
 static void watch_tunnel(SqlReader *reader, ErrorContextCallback *callback);
 static void explain_tunnel(void *arg);
-static void try_steps(SqlReader *reader, CsSqlLogin *login, const CsReadSpec *spec);
+static void try_steps(void *arg);
 static void report_steps(CsCheck *check, const CsSqlLogin *login, const CsSqlSession *session,
 						 char *detail, bool ok);
 
@@ -65,35 +65,15 @@ cs_sql_open(const CsSourceType *type, const CsReadSpec *spec)
 void
 cs_sql_check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int level = GetCurrentTransactionNestLevel();
 	SqlReader *reader = create_reader(type, spec);
 	CsOptionSet *options = cs_options_load(spec->serverid, spec->userid, spec->near);
-	CsSqlLogin *login = cs_sql_login_create(reader->source, options);
+	CsError *error;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		try_steps(reader, login, spec);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		report_steps(check, login, reader->session, psprintf("%s answers", reader->session->server),
-					 true);
-	}
-	PG_CATCH();
-	{
-		CsError *error = cs_error_catch(caller);
-
-		cs_error_roll_back(error, level);
-		MemoryContextSwitchTo(caller);
-		if (cs_error_is_cancel(error->code))
-			cs_error_throw(error);
-		report_steps(check, login, reader->session, cs_check_words(error), false);
-	}
-	PG_END_TRY();
-	CurrentResourceOwner = owner;
+	reader->login = cs_sql_login_create(reader->source, options);
+	error = cs_check_try(try_steps, reader);
+	report_steps(check, reader->login, reader->session,
+				 error ? cs_check_words(error) : psprintf("%s answers", reader->session->server),
+				 error == NULL);
 }
 
 List *
@@ -283,11 +263,13 @@ explain_tunnel(void *arg)
 }
 
 static void
-try_steps(SqlReader *reader, CsSqlLogin *login, const CsReadSpec *spec)
+try_steps(void *arg)
 {
-	connect_to(reader, login);
-	login->step = CS_SQL_QUERY;
-	if (spec->query || spec->object)
+	SqlReader *reader = arg;
+
+	connect_to(reader, reader->login);
+	reader->login->step = CS_SQL_QUERY;
+	if (reader->spec->query || reader->spec->object)
 		describe_source(reader);
 	else
 		reader->session->driver->describe(reader->session, "SELECT 1 AS one");

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
 
 #include "source/sql.h"
@@ -74,6 +75,27 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 }
 
 char *
+cs_sql_select_needed(const CsDialect *dialect, const CsReadSpec *spec, const CsColumn *columns,
+					 int ncolumns, const bool *needed, const char *from)
+{
+	StringInfoData sql;
+	List *names = NIL;
+
+	for (int i = 0; i < ncolumns; i++)
+		if (needed[i])
+			names = lappend(names, columns[i].name);
+	if (names == NIL)
+		names = list_make1(columns[0].name);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	append_columns(&sql, dialect, names, columns, ncolumns);
+	appendStringInfo(&sql, " FROM %s", from);
+	if (spec->limit > 0 && spec->conditions == NIL)
+		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, spec->limit);
+	return sql.data;
+}
+
+char *
 cs_sql_object_name(const CsDialect *dialect, const char *object)
 {
 	StringInfoData sql;
@@ -123,6 +145,25 @@ cs_sql_append_name(StringInfo sql, const CsDialect *dialect, const char *name)
 		appendStringInfoChar(sql, *name);
 	}
 	appendStringInfoChar(sql, dialect->close_quote);
+}
+
+bool
+cs_sql_append_integer(StringInfo sql, Oid type, Datum value)
+{
+	switch (type)
+	{
+		case INT2OID:
+			appendStringInfo(sql, "%d", DatumGetInt16(value));
+			return true;
+		case INT4OID:
+			appendStringInfo(sql, "%d", DatumGetInt32(value));
+			return true;
+		case INT8OID:
+			appendStringInfo(sql, INT64_FORMAT, DatumGetInt64(value));
+			return true;
+		default:
+			return false;
+	}
 }
 
 void

@@ -47,6 +47,15 @@ typedef struct CsDialect
 extern char *cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted,
 						   const CsColumn *known, int nknown);
 
+/*
+ * A SELECT of the columns that are needed (one flag each), by their expressions where they have such, or of the
+ * first one if none is: rows have to be counted, too.  from: an object as the dialect has it.  With
+ * spec's limit unless there are conditions, which it does not send.
+ */
+extern char *cs_sql_select_needed(const CsDialect *dialect, const CsReadSpec *spec,
+								  const CsColumn *columns, int ncolumns, const bool *needed,
+								  const char *from);
+
 /* "a.b", with parts in double quotes where they have dots or quotes in them, as names of the dialect;
  * 42602 if it is no name. */
 extern char *cs_sql_object_name(const CsDialect *dialect, const char *object);
@@ -56,6 +65,9 @@ extern char *cs_sql_object_name(const CsDialect *dialect, const char *object);
 extern char *cs_sql_object_text(const char *schema, const char *name);
 
 extern void cs_sql_append_name(StringInfo sql, const CsDialect *dialect, const char *name);
+
+/* An integer; false, and nothing appended: the type is none. */
+extern bool cs_sql_append_integer(StringInfo sql, Oid type, Datum value);
 
 /* The text in single quotes. */
 extern void cs_sql_append_text(StringInfo sql, const CsDialect *dialect, const char *text);

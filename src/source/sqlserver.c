@@ -80,17 +80,10 @@ is_whole_number(Oid type)
 static void
 append_constant(StringInfo sql, Oid type, Datum value)
 {
+	if (cs_sql_append_integer(sql, type, value))
+		return;
 	switch (type)
 	{
-		case INT2OID:
-			appendStringInfo(sql, "%d", DatumGetInt16(value));
-			break;
-		case INT4OID:
-			appendStringInfo(sql, "%d", DatumGetInt32(value));
-			break;
-		case INT8OID:
-			appendStringInfo(sql, INT64_FORMAT, DatumGetInt64(value));
-			break;
 		case BOOLOID:
 			appendStringInfoString(sql, DatumGetBool(value) ? "1" : "0");
 			break;

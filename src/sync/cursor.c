@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/names.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
@@ -94,7 +95,6 @@ List *
 cs_cursor_wanted(CsRun *run, List *wanted)
 {
 	CsCursor *cursor = run->cursor;
-	ListCell *lc;
 
 	if (cursor == NULL)
 		return wanted;
@@ -102,9 +102,8 @@ cs_cursor_wanted(CsRun *run, List *wanted)
 	/* A bound of another type means nothing to this source. */
 	if (cursor->since.type != cursor->since.declared)
 		cursor->since.type = InvalidOid;
-	foreach (lc, wanted)
-		if (strcmp(lfirst(lc), cursor->since.column) == 0)
-			return wanted;
+	if (cs_names_have(wanted, cursor->since.column))
+		return wanted;
 	return lappend(wanted, pstrdup(cursor->since.column));
 }
 

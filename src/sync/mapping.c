@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/names.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
@@ -21,7 +22,6 @@ static void check_complete(const CsMappingSet *set, const CsSync *sync);
 static void report_unmapped_key(const CsMappingSet *set, const CsDestColumn *column)
 	pg_attribute_noreturn();
 static void sort_keys_first(CsMappingSet *set);
-static bool has_name(List *names, const char *name);
 static CsMapping *find_mapping(const CsMappingSet *set, int column);
 static char *column_names(const CsDestination *destination);
 static char *quoted_names(List *names);
@@ -100,7 +100,7 @@ load_by_name(CsMappingSet *set, List *source_columns)
 
 		if (column->generated || column->identity == ATTRIBUTE_IDENTITY_ALWAYS)
 			continue;
-		if (source_columns && !has_name(source_columns, column->name))
+		if (source_columns && !cs_names_have(source_columns, column->name))
 			continue;
 		mapping = add_mapping(set, c);
 		mapping->source = column->name;
@@ -218,7 +218,7 @@ check_source_columns(const CsMappingSet *set, List *source_columns)
 	{
 		const CsMapping *mapping = &set->items[i];
 
-		if (mapping->kind == CS_MAP_COLUMN && !has_name(source_columns, mapping->source))
+		if (mapping->kind == CS_MAP_COLUMN && !cs_names_have(source_columns, mapping->source))
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 							errmsg("the source has no column \"%s\"", mapping->source),
 							errdetail("It is mapped to column \"%s\".", mapping->dest->name),
@@ -281,17 +281,6 @@ sort_keys_first(CsMappingSet *set)
 	set->items = sorted;
 	for (int i = 0; i < set->count; i++)
 		sorted[i].position = i + 1;
-}
-
-static bool
-has_name(List *names, const char *name)
-{
-	ListCell *lc;
-
-	foreach (lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
 }
 
 static CsMapping *

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/worker.h"
 #include "catalog/pg_database.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -104,7 +105,7 @@ cs_start_owner_problem(const char *sync, Oid owner)
 bool
 cs_start_worker(const CsQueuedRun *run, TransactionId after, BackgroundWorkerHandle **handle)
 {
-	BackgroundWorker worker = { 0 };
+	BackgroundWorker worker;
 	CsWorkerOrder order = { 0 };
 
 	StaticAssertStmt(sizeof(order) <= BGW_EXTRALEN, "an order fits into bgw_extra");
@@ -113,15 +114,10 @@ cs_start_worker(const CsQueuedRun *run, TransactionId after, BackgroundWorkerHan
 	order.run_id = run->run_id;
 	order.after = after;
 	order.may_connect = cs_worker_may_be(cs_role_can_login(run->owner));
+	cs_worker_init(&worker, "censync worker", "cs_runner_main");
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 	snprintf(worker.bgw_name, BGW_MAXLEN, "censync run " INT64_FORMAT " of %.60s", run->run_id,
 			 run->sync);
-	strlcpy(worker.bgw_type, "censync worker", BGW_MAXLEN);
-	strlcpy(worker.bgw_library_name, "censync", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "cs_runner_main", BGW_MAXLEN);
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = handle ? MyProcPid : 0;
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }

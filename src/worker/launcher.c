@@ -14,6 +14,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "base/worker.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -69,17 +70,11 @@ static bool send_scheduler(Visit *visit);
 void
 cs_launcher_register(void)
 {
-	BackgroundWorker worker = { 0 };
+	BackgroundWorker worker;
 
 	if (!process_shared_preload_libraries_in_progress || !cs_launcher_enabled)
 		return;
-	strlcpy(worker.bgw_name, "censync launcher", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "censync launcher", BGW_MAXLEN);
-	strlcpy(worker.bgw_library_name, "censync", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "cs_launcher_main", BGW_MAXLEN);
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	/* Not on a standby, until it is promoted. */
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	cs_worker_init(&worker, "censync launcher", "cs_launcher_main");
 	worker.bgw_restart_time = RESTART_S;
 	RegisterBackgroundWorker(&worker);
 }
@@ -242,17 +237,12 @@ check_whether_left(Visit *visit)
 static bool
 send_scheduler(Visit *visit)
 {
-	BackgroundWorker worker = { 0 };
+	BackgroundWorker worker;
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	bool sent;
 
+	cs_worker_init(&worker, "censync scheduler", "cs_scheduler_main");
 	snprintf(worker.bgw_name, BGW_MAXLEN, "censync scheduler of database %u", visit->database);
-	strlcpy(worker.bgw_type, "censync scheduler", BGW_MAXLEN);
-	strlcpy(worker.bgw_library_name, "censync", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "cs_scheduler_main", BGW_MAXLEN);
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
 	worker.bgw_main_arg = ObjectIdGetDatum(visit->database);
 	sent = RegisterDynamicBackgroundWorker(&worker, &visit->handle);

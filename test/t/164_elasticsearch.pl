@@ -2,9 +2,7 @@
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
 use FindBin;
-use HTTP::Tiny;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
@@ -12,6 +10,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 use lib "$FindBin::RealBin/../perl";
+use CensyncFake;
 use CensyncTest;
 
 my $secret   = 'Sup3r-s3cret-word';
@@ -20,9 +19,7 @@ my $encoded  = encode_base64($api_key, '');
 my $basic    = 'Basic ' . encode_base64("reader:$secret", '');
 my $json     = JSON::PP->new->canonical;
 my $plain    = JSON::PP->new->canonical->pretty(0);
-my $directory = PostgreSQL::Test::Utils::tempdir('elasticsearch');
-my $log_file = "$directory/log";
-my ($fake, $port);
+my $fake = CensyncFake->new('elasticsearch.py');
 
 my %orders = (
 	indices => {
@@ -40,9 +37,8 @@ my $sample_mapping = {
 		lines => { type => 'nested', properties => { sku => { type => 'keyword' }, qty => { type => 'long' } } } } };
 
 
-start_fake();
 my $node = new_node('main', "censync.http_retries = 2");
-my $base = "http://127.0.0.1:$port";
+my $base = $fake->url;
 
 servers();
 test_sql();
@@ -61,54 +57,18 @@ test_discovery();
 test_secrets();
 done_testing();
 
-sub start_fake
-{
-	$fake = fork // die "cannot fork: $!";
-	if ($fake == 0)
-	{
-		exec('python3', '-B', dirname(__FILE__) . '/../http/elasticsearch.py', "$directory/port", $log_file)
-		  or POSIX::_exit(127);
-	}
-	for (1 .. 300)
-	{
-		last if -e "$directory/port";
-		sleep 0.1;
-	}
-	$port = PostgreSQL::Test::Utils::slurp_file("$directory/port");
-	return;
-}
-
-END
-{
-	my $status = $?;
-	kill 'TERM', $fake if $fake;
-	$? = $status;
-}
-
-# Replaces the state of the fake; returns what is open there.
-sub control
-{
-	my (%state) = @_;
-	my $answer = HTTP::Tiny->new(proxy => undef, http_proxy => undef)
-	  ->request('POST', "$base/_control", { content => $json->encode(\%state) });
-	die "the fake answers $answer->{status}: $answer->{content}" unless $answer->{success};
-	return $json->decode($answer->{content});
-}
+sub control { return $fake->control(@_) }
 
 sub fresh
 {
 	my (%state) = @_;
-	unlink $log_file;
+	$fake->forget_requests;
 	control(reset => JSON::PP::true, auth => [$basic], %state);
 	return;
 }
 
 # The requests since the last fresh, with their bodies decoded.
-sub requests
-{
-	return () unless -e $log_file;
-	return map { $json->decode($_) } split /\n/, PostgreSQL::Test::Utils::slurp_file($log_file);
-}
+sub requests { return $fake->requests }
 
 # What is open there when the session that read is gone; the farewell may take a moment.
 sub is_closed
@@ -253,7 +213,7 @@ sub test_documents
 	});
 	is($node->safe_psql('postgres', 'SELECT string_agg(_id, $$ $$) FROM orders WHERE id > 2'), 'a3 b4 b5', 'documents: a foreign table');
 	is(run_sync($node, 'orders')->{records_created}, 5, 'documents: a mirror');
-	unlink $log_file;
+	$fake->forget_requests;
 	is($node->safe_psql('postgres', 'SELECT sum(id) FROM orders'), 15, 'documents: one field');
 	my ($search) = map { $json->decode($_->{body}) } grep { $_->{path} eq '/_search' } requests();
 	is_deeply($search->{_source}, ['id'], 'documents: only what is needed is asked for');

@@ -2,27 +2,22 @@
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
 use FindBin;
-use HTTP::Tiny;
 use JSON::PP;
-use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 
 use lib "$FindBin::RealBin/../perl";
+use CensyncFake;
 use CensyncTest;
 
 my $key       = 'kQ7-very-s3cret-key';
 my $json      = JSON::PP->new->canonical;
-my $directory = PostgreSQL::Test::Utils::tempdir('rockset');
-my $log_file  = "$directory/log";
-my ($fake, $port);
+my $fake = CensyncFake->new('rockset.py');
 
-start_fake();
 my $node = new_node('main', "censync.http_retries = 2");
-my $base = "http://127.0.0.1:$port";
+my $base = $fake->url;
 $node->safe_psql('postgres', qq{
 	CREATE SERVER rs TYPE 'rockset' FOREIGN DATA WRAPPER censync
 	  OPTIONS (base_url '$base/', allow_http 'true', page_size '2');
@@ -36,51 +31,17 @@ test_errors();
 test_secrets();
 done_testing();
 
-sub start_fake
-{
-	$fake = fork // die "cannot fork: $!";
-	if ($fake == 0)
-	{
-		exec('python3', '-B', dirname(__FILE__) . '/../http/rockset.py', "$directory/port", $log_file)
-		  or POSIX::_exit(127);
-	}
-	for (1 .. 300)
-	{
-		last if -e "$directory/port";
-		sleep 0.1;
-	}
-	$port = PostgreSQL::Test::Utils::slurp_file("$directory/port");
-	return;
-}
-
-END
-{
-	my $status = $?;
-	kill 'TERM', $fake if $fake;
-	$? = $status;
-}
-
-sub control
-{
-	my (%state) = @_;
-	my $answer = HTTP::Tiny->new(proxy => undef, http_proxy => undef)
-	  ->request('POST', "$base/_control", { content => $json->encode(\%state) });
-	die "the fake answers $answer->{status}: $answer->{content}" unless $answer->{success};
-	return $json->decode($answer->{content});
-}
+sub control { return $fake->control(@_) }
 
 sub fresh
 {
 	my (%state) = @_;
-	unlink $log_file;
+	$fake->forget_requests;
 	control(reset => JSON::PP::true, auth => ["ApiKey $key"], %state);
 	return;
 }
 
-sub requests
-{
-	return map { $json->decode($_) } split /\n/, PostgreSQL::Test::Utils::slurp_file($log_file);
-}
+sub requests { return $fake->requests }
 
 # What is previewed, or the error.
 sub preview
