@@ -77,7 +77,7 @@ extern CsHttp *cs_http_create(const CsHttpOptions *options);
  *
  * Errors: 08001 (resolve, connect, TLS), 08006 (connection lost), 08P01 (not HTTP, bad redirect),
  * 42501 (host not allowed by censync.allowed_hosts), 28000 (401, 403), 42704 (404, 410),
- * 53400 (429 for ever), HV000 (other statuses), 57014 (canceled).
+ * 53400 (429 for ever), HV000 (5xx, 408, 409, 423, 425), HV00L (other statuses), 57014 (canceled).
  */
 extern int cs_http_send(CsHttp *http, const CsHttpRequest *request, bool accept_unauthorized);
 
@@ -88,6 +88,10 @@ extern int cs_http_send(CsHttp *http, const CsHttpRequest *request, bool accept_
 extern int cs_http_exchange(CsHttp *http, const CsHttpRequest *request);
 extern int cs_http_status(CsHttp *http); /* of the last answer */
 extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
+
+/* The error code of a status that has none of its own: HV000 if the same request may fare better later, else
+ * CS_ERRCODE_REFUSED. */
+extern int cs_http_refusal_code(int status);
 
 /* The beginning of the body of an answer that nothing has been read of, redacted; valid until the next
  * request.  What is thrown by cs_http_throw_status has it, too. */

@@ -105,7 +105,7 @@ cs_databricks_refuse(CsServiceSession *base pg_attribute_unused(), int status, c
 	char *code = cs_json_text(answer, "error_code");
 	bool token = message && strstr(message, "access token");
 	const char *hint = NULL;
-	int sqlstate = ERRCODE_FDW_ERROR;
+	int sqlstate = cs_http_refusal_code(status);
 
 	if (message == NULL)
 		return;

@@ -153,7 +153,7 @@ error_code(int status, const char *type)
 		   : status == 403 ? ERRCODE_INSUFFICIENT_PRIVILEGE
 		   : status == 404 ? ERRCODE_UNDEFINED_OBJECT
 		   : status == 429 ? ERRCODE_CONFIGURATION_LIMIT_EXCEEDED
-						   : ERRCODE_FDW_ERROR;
+						   : cs_http_refusal_code(status);
 }
 
 static const char *

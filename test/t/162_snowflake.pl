@@ -217,7 +217,7 @@ sub test_errors
 	serve({ q => numbered([2], code => '391908') });
 	like(error_of(preview('q')), qr/54000: the result was too large for Snowflake/, 'cut off with status 200');
 	serve({ q => numbered([2], fail => { 0 => { status => 400, body => { code => '391922', message => "Invalid partition parameter. The partition must be long type parsable and between 0 and 3, but 'x' is specified.", sqlState => '22023' } } }) });
-	like(error_of(preview('q')), qr/HV000: Invalid partition parameter/, 'a partition that is none');
+	like(error_of(preview('q')), qr/HV00L: Invalid partition parameter/, 'a partition that is none');
 	serve({ q => { error => 'x', status => 500 } });
 	like(error_of(preview('nope')), qr/42P01/, 'the fake knows no other statement');
 }
