@@ -137,7 +137,7 @@ probe(CsServiceSession *base)
 	run((CsDatabricks *) base, "SELECT 1");
 }
 
-/* Timestamps would be cut to milliseconds, and the numbers in arrays, maps and structs be texts. */
+/* Timestamps would be cut to milliseconds, those in arrays, maps and structs as well. */
 static char *
 expression_of(const CsColumn *column)
 {
@@ -285,11 +285,14 @@ take_columns(CsDatabricks *session, const json_t *columns)
 		const json_t *described = json_array_get(columns, i);
 		char *name = cs_json_text(described, "name");
 		char *type = cs_json_text(described, "type_name");
+		char *text = cs_json_text(described, "type_text");
 
 		base->columns[i].name = name ? name : psprintf("column%d", i + 1);
 		cs_databricks_set_type(&base->columns[i], &base->cells[i], type ? type : "STRING",
 							   cs_json_int(described, "type_precision", -1),
 							   cs_json_int(described, "type_scale", -1));
+		if (text && base->columns[i].typid == JSONBOID)
+			(void) cs_databricks_set_nested(&base->columns[i], &base->cells[i], text);
 	}
 }
 
