@@ -109,11 +109,11 @@ kind_of(const char *name, size_t len)
 		const char *name;
 		TypeKind kind;
 	} kinds[] = {
-		{ "TINYINT", TYPE_NUMBER },	 { "BYTE", TYPE_NUMBER },	 { "SMALLINT", TYPE_NUMBER },
-		{ "SHORT", TYPE_NUMBER },	 { "INT", TYPE_NUMBER },	 { "INTEGER", TYPE_NUMBER },
-		{ "BIGINT", TYPE_NUMBER },	 { "LONG", TYPE_NUMBER },	 { "FLOAT", TYPE_NUMBER },
-		{ "REAL", TYPE_NUMBER },	 { "DOUBLE", TYPE_NUMBER },	 { "DECIMAL", TYPE_NUMBER },
-		{ "BOOLEAN", TYPE_BOOLEAN }, { "ARRAY", TYPE_ARRAY },	 { "MAP", TYPE_MAP },
+		{ "TINYINT", TYPE_NUMBER },	 { "BYTE", TYPE_NUMBER },	{ "SMALLINT", TYPE_NUMBER },
+		{ "SHORT", TYPE_NUMBER },	 { "INT", TYPE_NUMBER },	{ "INTEGER", TYPE_NUMBER },
+		{ "BIGINT", TYPE_NUMBER },	 { "LONG", TYPE_NUMBER },	{ "FLOAT", TYPE_NUMBER },
+		{ "REAL", TYPE_NUMBER },	 { "DOUBLE", TYPE_NUMBER }, { "DECIMAL", TYPE_NUMBER },
+		{ "BOOLEAN", TYPE_BOOLEAN }, { "ARRAY", TYPE_ARRAY },	{ "MAP", TYPE_MAP },
 		{ "STRUCT", TYPE_STRUCT },
 	};
 
@@ -184,8 +184,7 @@ add_member(NestedType *type, NestedType *member, char *name)
 
 	type->members = n == 0 ? palloc(sizeof(NestedType *))
 						   : repalloc(type->members, sizeof(NestedType *) * (n + 1));
-	type->names =
-		n == 0 ? palloc(sizeof(char *)) : repalloc(type->names, sizeof(char *) * (n + 1));
+	type->names = n == 0 ? palloc(sizeof(char *)) : repalloc(type->names, sizeof(char *) * (n + 1));
 	type->members[n] = member;
 	type->names[n] = name;
 }
