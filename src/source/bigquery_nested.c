@@ -167,7 +167,7 @@ static void
 append_timestamp(Nested *nested, const CsField *value)
 {
 	CsCell cell = { 0 };
-	Datum timestamp = cs_cell_micros(&cell, value, &nested->why);
+	Datum timestamp = cs_bq_cell_timestamp(&cell, value, &nested->why);
 	char text[MAXDATELEN + 1];
 	int utc = 0;
 

@@ -226,6 +226,20 @@ cs_text_is_json_number(const char *text, size_t len)
 	return text == end;
 }
 
+bool
+cs_cell_without_exponent(const CsField *field, CsField *plain, char **why)
+{
+	CsCell whole = { .typmod = -1 };
+	Datum number = cs_cell_numeric(&whole, field, why);
+
+	if (*why)
+		return false;
+	plain->kind = field->kind;
+	plain->text = DatumGetCString(DirectFunctionCall1(numeric_out, number));
+	plain->len = (int) strlen(plain->text);
+	return true;
+}
+
 Datum
 cs_cell_fail(const CsField *field, const char *what, char **why)
 {

@@ -107,6 +107,10 @@ extern bool cs_clock_parse(const char *text, int64 *microseconds); /* 00:00 to 2
 /* Is it a number as JSON has them? */
 extern bool cs_text_is_json_number(const char *text, size_t len);
 
+/* A number written without an exponent, all its digits kept, in CurrentMemoryContext; false: it is none, as *why
+ * says. */
+extern bool cs_cell_without_exponent(const CsField *field, CsField *plain, char **why);
+
 /* *why: "what: " and the beginning of the text; returns 0. */
 extern Datum cs_cell_fail(const CsField *field, const char *what, char **why);
 

@@ -267,6 +267,10 @@ take_manifest(CsDatabricks *session, const json_t *manifest)
 						errmsg("the result was too large for Databricks, which cut it off"),
 						errdetail("It says that the result is truncated."),
 						errhint("Let the query bring less.")));
+	if (json_array_size(columns) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the source query returns no rows"),
+						errhint("It must be one statement that returns rows.")));
 	session->base.total = cs_json_int(manifest, "total_row_count", -1);
 	take_columns(session, columns);
 	take_chunks(session, manifest);
