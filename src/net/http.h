@@ -39,7 +39,8 @@ typedef struct CsHttpOptions
 	int stall_timeout_s;		/* less than one byte a second for so long ends the request */
 	int64 max_response_bytes;	/* of one response, after decompression */
 	double requests_per_second; /* 0: no limit */
-	List *secrets;				/* char *: redacted wherever remote text is shown */
+	Oid server;	   /* whose requests are counted together; InvalidOid: this client's alone are */
+	List *secrets; /* char *: redacted wherever remote text is shown */
 	const struct CsTunnelSpec *tunnel; /* through which all connections go; NULL: they are direct */
 	List *tunnel_hosts; /* char *: the only ones that may be connected to through it */
 } CsHttpOptions;

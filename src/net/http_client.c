@@ -10,6 +10,7 @@
 #include "base/settings.h"
 #include "net/address.h"
 #include "net/http_internal.h"
+#include "net/rate.h"
 #include "net/retry.h"
 #include "net/url.h"
 #include "utils/memutils.h"
@@ -69,6 +70,8 @@ cs_http_create(const CsHttpOptions *options)
 		http->options.ca_file = pstrdup(options->ca_file);
 	http->options.secrets = copy_secrets(options->secrets);
 	http->transfer = cs_transfer_create(&http->options, NULL);
+	http->next_start =
+		OidIsValid(options->server) ? cs_rate_next_start(options->server) : &http->own_start;
 	MemoryContextSwitchTo(old);
 	return http;
 }
@@ -115,7 +118,7 @@ cs_http_may_send_ahead(CsHttp *http)
 	bool fresh = http->url == NULL && http->ahead_url == NULL && http->options.tunnel == NULL;
 
 	return (fresh || (http->answered && cs_transfer_is_received(http->transfer))) &&
-		   (http->next_start == 0 || http->next_start <= GetCurrentTimestamp());
+		   (*http->next_start == 0 || *http->next_start <= GetCurrentTimestamp());
 }
 
 bool
@@ -452,8 +455,8 @@ throttle(CsHttp *http)
 
 	if (http->options.requests_per_second <= 0)
 		return;
-	if (http->next_start > now)
-		cs_retry_sleep((http->next_start - now + 999) / 1000);
+	if (*http->next_start > now)
+		cs_retry_sleep((*http->next_start - now + 999) / 1000);
 	count_start(http, now);
 }
 
@@ -461,8 +464,8 @@ static void
 count_start(CsHttp *http, TimestampTz now)
 {
 	if (http->options.requests_per_second > 0)
-		http->next_start = Max(now, http->next_start) +
-						   (int64) (USECS_PER_SEC / http->options.requests_per_second);
+		*http->next_start = Max(now, *http->next_start) +
+							(int64) (USECS_PER_SEC / http->options.requests_per_second);
 }
 
 static bool

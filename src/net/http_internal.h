@@ -188,7 +188,8 @@ struct CsHttp
 	MemoryContext farewell_context; /* of it and its request; NULL if there is none */
 	int64 bytes;					/* of all answers */
 	int64 response_bytes;			/* of this one */
-	TimestampTz next_start;			/* no request before this */
+	TimestampTz own_start;			/* what next_start leads to for a client of no server */
+	TimestampTz *next_start;		/* no request before this; see rate.h */
 };
 
 /* Where to connect to in place of the URL's host, its tunnel opened; 0: to the host itself.  Throws 42501

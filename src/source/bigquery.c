@@ -222,11 +222,19 @@ submit(BqSession *session, int *status)
 {
 	char *path = psprintf("/projects/%s/queries", cs_url_encode(cs_bq_project(session)));
 	CsHttpRequest *request = cs_service_request(&session->base, "POST", path, query_body(session));
+	CsKeptAnswer kept;
+	json_t *answer;
 
 	session->job = NULL;
 	/* Its requestId makes one job of it; and it only reads. */
 	request->repeatable = true;
-	return cs_service_call(&session->base, request, 400, status);
+	answer = cs_service_call_keeping(&session->base, request, "/rows", 400, &kept);
+	*status = kept.status;
+	/* No rows were asked for, but there are servers of this API that send them nevertheless, and keep no job. */
+	session->answer = kept.rows > 0 && is_complete(answer) && !json_object_get(answer, "pageToken")
+						  ? kept.text
+						  : NULL;
+	return answer;
 }
 
 static char *
@@ -360,7 +368,7 @@ take_result(BqSession *session, const json_t *answer)
 					  : 0,
 				 errhint("It must be one statement that returns rows, or a script that ends "
 						 "with one.")));
-	if (session->job == NULL && session->base.total > 0)
+	if (session->job == NULL && session->answer == NULL && session->base.total > 0)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("the service did not say which job has the result"),
 						errhint("Check the server option \"base_url\".")));
@@ -429,7 +437,9 @@ next_part(CsServiceSession *base, CsServicePart *part)
 	if (session->submitted && base->total == 0)
 		return false;
 	session->started = true;
-	part->request.url = page_url(session, session->page_token);
+	part->answer = session->answer;
+	if (session->answer == NULL)
+		part->request.url = page_url(session, session->page_token);
 	part->records = "/rows";
 	part->shape = CS_ROW_CELLS;
 	part->may_lack_records = true;

@@ -38,6 +38,7 @@ typedef struct NumberParts
 	bool has_exponent;
 } NumberParts;
 
+static const char *behind_digits(const char *text, const char *end);
 static int64 read_int(const CsField *field, int64 min, int64 max, const char *type, char **why);
 static bool take_apart(const char *text, NumberParts *parts);
 static const char *special_number(const CsField *field);
@@ -195,6 +196,50 @@ cs_cell_json_value(CsCell *cell pg_attribute_unused(), const CsField *field, cha
 	return make_jsonb(quoted.data, quoted.len, why);
 }
 
+bool
+cs_text_is_json_number(const char *text, size_t len)
+{
+	const char *end = text + len;
+	const char *digits;
+
+	text += len > 0 && *text == '-';
+	digits = text;
+	text = behind_digits(text, end);
+	if (text == digits || (text > digits + 1 && *digits == '0'))
+		return false;
+	if (text < end && *text == '.')
+	{
+		digits = ++text;
+		text = behind_digits(text, end);
+		if (text == digits)
+			return false;
+	}
+	if (text < end && (*text == 'e' || *text == 'E'))
+	{
+		text++;
+		text += text < end && (*text == '-' || *text == '+');
+		digits = text;
+		text = behind_digits(text, end);
+		if (text == digits)
+			return false;
+	}
+	return text == end;
+}
+
+bool
+cs_cell_without_exponent(const CsField *field, CsField *plain, char **why)
+{
+	CsCell whole = { .typmod = -1 };
+	Datum number = cs_cell_numeric(&whole, field, why);
+
+	if (*why)
+		return false;
+	plain->kind = field->kind;
+	plain->text = DatumGetCString(DirectFunctionCall1(numeric_out, number));
+	plain->len = (int) strlen(plain->text);
+	return true;
+}
+
 Datum
 cs_cell_fail(const CsField *field, const char *what, char **why)
 {
@@ -202,6 +247,14 @@ cs_cell_fail(const CsField *field, const char *what, char **why)
 
 	*why = psprintf("%s: \"%.*s%s\"", what, len, field->text, len < field->len ? "..." : "");
 	return (Datum) 0;
+}
+
+static const char *
+behind_digits(const char *text, const char *end)
+{
+	while (text < end && *text >= '0' && *text <= '9')
+		text++;
+	return text;
 }
 
 static int64

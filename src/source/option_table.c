@@ -34,6 +34,7 @@ static void check_word(const char *name, const char *value);
 static void check_account(const char *name, const char *value);
 static void check_warehouse_id(const char *name, const char *value);
 static void check_disposition(const char *name, const char *value);
+static void check_cell_values(const char *name, const char *value);
 static void check_token_type(const char *name, const char *value);
 static void check_authority(const char *name, const char *value);
 static void check_parallel(const char *name, const char *value);
@@ -93,6 +94,7 @@ static const CsOption options[] = {
 	{ "array_fields", CS_FOR_ELASTICSEARCH, READ, false, NULL },
 	{ "async", CS_FOR_ROCKSET, READ, false, check_boolean },
 	{ "catalog", CS_FOR_DATABRICKS, SERVER, false, NULL },
+	{ "cell_values", CS_FOR_SHEETS, READ, false, check_cell_values },
 	{ "cloud_id", CS_FOR_ELASTICSEARCH, SERVER, false, NULL },
 	{ "dataset", CS_FOR_BIGQUERY, SERVER, false, NULL },
 	{ "field_multi_value_leniency", CS_FOR_ELASTICSEARCH, READ, false, check_boolean },
@@ -354,6 +356,12 @@ static void
 check_disposition(const char *name, const char *value)
 {
 	check_one_of(name, value, "external_links, inline");
+}
+
+static void
+check_cell_values(const char *name, const char *value)
+{
+	check_one_of(name, value, "unformatted, formatted");
 }
 
 static void

@@ -145,7 +145,19 @@ extern json_t *cs_json_parse_without(const char *text, const char *records);
 extern json_t *cs_service_call_without(CsServiceSession *session, CsHttpRequest *request,
 									   const char *records, int *status);
 
-/* The same, with a status that is allowed. */
+/* An answer that may have the result in it. */
+typedef struct CsKeptAnswer
+{
+	int status;
+	char *text; /* all of it: the body */
+	int64 rows; /* in the array at records; 0 for one of an error */
+} CsKeptAnswer;
+
+/* As cs_service_call, without the rows that stand at records, which are in kept. */
+extern json_t *cs_service_call_keeping(CsServiceSession *session, CsHttpRequest *request,
+									   const char *records, int allowed, CsKeptAnswer *kept);
+
+/* The same as cs_service_call_without, with a status that is allowed. */
 extern json_t *cs_service_poll(CsServiceSession *session, CsHttpRequest *request,
 							   const char *records, int allowed, int *status);
 

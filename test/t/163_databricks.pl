@@ -22,6 +22,7 @@ server('wh', mapping => { token => $token });
 server('inline', disposition => 'inline', mapping => { token => $token });
 
 test_types();
+test_nested();
 test_chunks();
 test_links();
 test_errors();
@@ -136,6 +137,45 @@ sub test_types
 	sql(q{CREATE TABLE bad (id int PRIMARY KEY, i interval, t timestamptz); SELECT censync_create_sync('bad', 'bad', 'upsert', server => 'wh', query => 'q', options => '{"max_rejected": 1}')});
 	my $run = run_sync($node, 'bad');
 	is("$run->{status} $run->{records_invalid} $run->{records_created}", 'completed 4 1', 'values that are none are errors of their records') or diag explain $run;
+}
+
+# In arrays, maps and structs every value is a text; what it is of, the type's text says.
+sub test_nested
+{
+	my @cases = (
+		[ 'ARRAY<INT>', '["1",null,"-2147483648"]', '[1, null, -2147483648]' ],
+		[ 'ARRAY<STRING>', '["1",null,"true"]', '["1", null, "true"]' ],
+		[ 'ARRAY<VOID>', '[]', '[]' ],
+		[ 'ARRAY<BOOLEAN>', '["true","false",null]', '[true, false, null]' ],
+		[ 'ARRAY<DECIMAL(38,2)>', '["123456789012345678901234567890123456.78","0.00"]', '[123456789012345678901234567890123456.78, 0.00]' ],
+		[ 'ARRAY<DOUBLE>', '["1.0E10","-4.9E-3","NaN","-Infinity"]', '[10000000000, -0.0049, "NaN", "-Infinity"]' ],
+		[ 'ARRAY<ARRAY<BIGINT>>', ' [ ["9223372036854775807"] , [], null ] ', '[[9223372036854775807], [], null]' ],
+		[ 'MAP<STRING, INT>', '{"k":"1","2":null}', '{"2": null, "k": 1}' ],
+		[ 'MAP<INT, STRING>', '{"1":"2"}', '{"1": "2"}' ],
+		[ 'MAP<STRING, DOUBLE>', '[{"key":"k","value":"1.5"}]', '[{"key": "k", "value": 1.5}]' ],
+		[ 'STRUCT<x: INT, y: STRING>', '{"x":"1","y":null}', '{"x": 1, "y": null}' ],
+		[ 'STRUCT<a: INT NOT NULL, `b``: c`: DECIMAL(10,2), ts: TIMESTAMP>', '{"a":"1","b`: c":"1.50","ts":"2024-01-02T03:04:05.000Z"}', '{"a": 1, "ts": "2024-01-02T03:04:05.000Z", "b`: c": 1.50}' ],
+		[ 'STRUCT<s: STRING COLLATE UTF8_BINARY, n: INT>', '{"n":"7","s":"7"}', '{"n": 7, "s": "7"}' ],
+		[ 'STRUCT<i: INTERVAL DAY TO SECOND, v: VARIANT, n: INT>', '{"i":"x, y>","v":{"a":["1"]},"n":"3"}', '{"i": "x, y>", "n": 3, "v": {"a": ["1"]}}' ],
+		[ 'ARRAY<STRUCT<a: MAP<STRING, ARRAY<INT>> NOT NULL>>', '[{"a":{"q\\"\\\\":["1","2"]}}]', '[{"a": {"q\\"\\\\": [1, 2]}}]' ],
+		[ 'ARRAY<INT>', '[1,"x",{"y":["2"]},"00","1.","-"]', '[1, "x", {"y": ["2"]}, "00", "1.", "-"]' ],
+		[ 'STRUCT<x INT>', '{"x":"1"}', '{"x": "1"}' ],
+		[ 'ARRAY<', '["1"]', '["1"]' ],
+		[ 'ARRAY<INT', '["1"]', '["1"]' ]);
+	my $n = 0;
+	my @columns = map { { name => 'c' . $n++, type_name => $_->[0] =~ /^(\w+)/ && $1, type_text => $_->[0] } } @cases;
+	serve({ nested => { columns => \@columns, chunks => [ [ [ map { $_->[1] } @cases ] ] ] } });
+	foreign_table('nested', join(', ', map { "c$_ jsonb" } 0 .. $#cases), query => 'nested');
+	is(sql("SELECT c$_ FROM nested"), $cases[$_][2], "nested: $cases[$_][0] $cases[$_][1]") for 0 .. $#cases;
+	my @bad = ('[', '["1"', '["1",]', '["1]', '{"a":"1"}}', '', '["1"] x', '[1 2]');
+	serve({ nested => { columns => [ column('id', 'INT'), { name => 'c', type_name => 'ARRAY', type_text => 'ARRAY<INT>' } ], chunks => [ [ map { [ "$_", $bad[$_] ] } 0 .. $#bad ] ] } });
+	sql(q{CREATE TABLE nested_bad (id int PRIMARY KEY, c jsonb); SELECT censync_create_sync('nested', 'nested_bad', 'upsert', server => 'wh', query => 'nested', options => '{"max_rejected": 1}')});
+	my $run = run_sync($node, 'nested');
+	is("$run->{records_invalid} $run->{records_created}", @bad . ' 0', 'nested: what is no JSON is an error of its record');
+	sql(q{CREATE TABLE nested_array (id int PRIMARY KEY, c int[]); SELECT censync_create_sync('to_array', 'nested_array', 'upsert', server => 'wh', query => 'nested')});
+	serve({ nested => { columns => [ column('id', 'INT'), { name => 'c', type_name => 'ARRAY', type_text => 'ARRAY<INT>' } ], chunks => [ [ [ '1', '["1",null]' ] ] ] } });
+	$run = run_sync($node, 'to_array');
+	is(sql('SELECT c FROM nested_array'), '{1,NULL}', 'nested: into an array') or diag(explain($run));
 }
 
 sub test_chunks
