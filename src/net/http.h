@@ -99,8 +99,8 @@ extern int cs_http_refusal_code(int status);
 extern const char *cs_http_refusal(CsHttp *http);
 
 /*
- * Sends a GET without waiting for anything; the next cs_http_send of that URL takes its answer, with
- * all that it does with answers.  Until then nothing about it is known, and nothing of the present
+ * Sends a request that only reads without waiting for anything; the next cs_http_send of that method, URL and body takes its
+ * answer, with all that it does with answers.  Until then nothing about it is known, and nothing of the present
  * answer is lost.  Any other request, and cs_http_forget_ahead, drop it.  The request must have the
  * headers and credentials that the later one has.  False: it was not sent.
  *
@@ -111,6 +111,10 @@ extern const char *cs_http_refusal(CsHttp *http);
 extern bool cs_http_may_send_ahead(CsHttp *http);
 extern bool cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request);
 extern void cs_http_forget_ahead(CsHttp *http);
+
+/* What is at hand of the end of the present answer's body, if all of it has come, as it was sent; good until the next
+ * cs_http_read.  False: it has not, or it is compressed. */
+extern bool cs_http_end_of_body(CsHttp *http, const char **data, size_t *len);
 
 /* Makes a client that was asked for nothing yet go on with what it was sent ahead whenever the other one waits, or
  * any that has joined it.  Its context must be gone before the other's. */
