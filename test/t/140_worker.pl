@@ -184,7 +184,7 @@ sub test_cancel
 		my $start = time;
 		is(sql(sprintf q{SET ROLE operator; RESET ROLE; SELECT censync_cancel(%d)}, $run), 't', "$name: canceled");
 		is(wait_run($run), 'canceled|start|0|57014', "$name: logged");
-		cmp_ok(time - $start, '<', 1.5, "$name: within a second");
+		cmp_ok(time - $start, '<', 10, "$name: soon");
 	}
 	my $run = sql(q{SELECT censync_start('stalled mute')});
 	running($run);
