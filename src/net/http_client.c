@@ -7,6 +7,7 @@
 
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "net/address.h"
 #include "net/http_internal.h"
@@ -115,7 +116,7 @@ cs_http_may_send_ahead(CsHttp *http)
 	bool fresh = http->url == NULL && http->ahead_url == NULL && http->options.tunnel == NULL;
 
 	return (fresh || (http->answered && cs_transfer_is_received(http->transfer))) &&
-		   (http->next_start == 0 || http->next_start <= GetCurrentTimestamp());
+		   (http->next_start == 0 || http->next_start <= cs_clock_steady());
 }
 
 bool
@@ -139,7 +140,7 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 		if (http->ahead == NULL)
 			http->ahead = cs_transfer_create(&http->options, http->transfer);
 		MemoryContextSwitchTo(http->ahead_exchange);
-		count_start(http, GetCurrentTimestamp());
+		count_start(http, cs_clock_steady());
 		start_hop(http, request, &hop, http->ahead);
 		http->ahead_url = pstrdup(request->url);
 		cs_transfer_work(http->ahead);
@@ -448,7 +449,7 @@ query_has(const char *query, const char *parameter)
 static void
 throttle(CsHttp *http)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = cs_clock_steady();
 
 	if (http->options.requests_per_second <= 0)
 		return;

@@ -19,7 +19,7 @@
 #include "worker/agenda.h"
 #include "worker/crew.h"
 
-/* After which a sync is looked at again that somebody else runs. */
+/* After which a sync is looked at again that somebody else runs or changes. */
 #define BUSY_DELAY (INT64CONST(5) * USECS_PER_SEC)
 
 /* After which workers are asked for again when there was none. */
@@ -238,7 +238,7 @@ start_item(int64 sync_id, TimestampTz now)
 	item->due = DT_NOEND;
 	if (found != NIL)
 		note_item(linitial(found));
-	if (item->due <= now && cs_run_is_locked(sync_id))
+	if (item->due <= now && (cs_run_is_locked(sync_id) || !cs_scheduled_hold(sync_id)))
 		item->due = now + BUSY_DELAY;
 	else if (item->due <= now)
 	{
@@ -289,6 +289,6 @@ queue_run(const CsScheduledSync *scheduled, TimestampTz now, CsQueuedRun *run)
 	if (scheduled->server)
 		run->server = MemoryContextStrdup(queue_context, scheduled->server);
 	if (problem)
-		(void) cs_queue_end(run->run_id, "failed", problem, false);
+		(void) cs_queue_end(run->run_id, "failed", problem);
 	return problem == NULL;
 }

@@ -102,15 +102,8 @@ cs_crew_dismiss_ended(void)
 static void
 close_if_lost(const Member *member)
 {
-	static const CsError lost = {
-		.code = ERRCODE_SYSTEM_ERROR,
-		.message = "the worker that ran it is gone",
-		.detail = "The destination is as it was before the run.",
-		.hint = "The server log says what ended the worker. The next run starts afresh."
-	};
-
 	StartTransactionCommand();
-	if (cs_queue_end(member->run_id, "crashed", &lost, true))
+	if (cs_queue_end_left(member->run_id))
 		cs_queue_pause_crashing(member->sync_id);
 	CommitTransactionCommand();
 }
