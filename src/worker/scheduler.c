@@ -101,6 +101,8 @@ work(void)
 		cs_maintainer_tick(round);
 		if (round)
 			next_round = TimestampTzPlusMilliseconds(cs_clock_steady(), ROUND_MS);
+		/* The end of a transaction leaves a context that is never reset. */
+		MemoryContextSwitchTo(scratch);
 		next = cs_agenda_start_due();
 		pgstat_report_activity(STATE_IDLE, NULL);
 		MemoryContextSwitchTo(scratch);

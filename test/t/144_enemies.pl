@@ -30,6 +30,7 @@ sql(q{CREATE USER MAPPING FOR PUBLIC SERVER src;
 	SELECT censync_create_sync('child', 't', 'upsert', query => 'SELECT 3 AS id', schedule => 'after parent')});
 
 test_left_open();
+test_crowd();
 test_names();
 test_settings();
 test_read_only();
@@ -130,6 +131,20 @@ sub test_left_open
 	return;
 }
 
+# One role's runs, however many, leave room for another's.
+sub test_crowd
+{
+	as_mallory(q{SELECT count(censync_create_sync('crowd ' || g, 'of_mallory', 'upsert', query => 'SELECT 1 AS id FROM pg_sleep(0.5)')) FROM generate_series(1, 200) g});
+	my $last = sql('SELECT max(run_id) FROM censync.runs');
+	as_mallory(q{SET client_min_messages = warning; SELECT count(censync_start('crowd ' || g)) FROM generate_series(1, 200) g});
+	ok(wait_sql("SELECT count(*) >= 4 FROM censync.runs WHERE run_id > $last AND sync = 'tick' AND status = 'completed'"), 'crowd: others are run meanwhile');
+	cmp_ok(sql(q{SELECT count(*) FROM censync.runs WHERE sync ~ '^crowd' AND status = 'queued'}), '>', 20, 'crowd: while most of them wait');
+	sql(q{SELECT count(censync_cancel(run_id)) FROM censync.runs WHERE sync ~ '^crowd' AND status = 'queued'});
+	ok(wait_sql(q{SELECT count(*) = 0 FROM censync.runs WHERE sync ~ '^crowd' AND status IN ('queued', 'running')}), 'crowd: until they are over');
+	as_mallory(q{SELECT count(censync_drop_sync('crowd ' || g)) FROM generate_series(1, 200) g});
+	return;
+}
+
 sub test_names
 {
 	my @names = (qq(line\nbreak), q(quote' "double" \\ %s %n), "\xc3\xa9" x 100, '$(id) `id`', q(after tick, "x"), ' ');
@@ -143,6 +158,8 @@ sub test_names
 	}
 	ok(wait_sql('SELECT count(DISTINCT sync) = 6 FROM censync.runs WHERE status = \'completed\' AND trigger = \'after\' AND sync IN ('
 			. join(', ', map { sql_literal($_) } @names) . ')'), 'names: one after the other');
+	sql(sprintf q{SELECT censync_unschedule(%s)}, sql_literal($_)) foreach @names;
+	ok(wait_sql(q{SELECT count(*) = 0 FROM censync.runs WHERE status IN ('queued', 'running') AND sync <> 'tick'}), 'names: idle');
 	sql(sprintf q{SELECT censync_drop_sync(%s)}, sql_literal($_)) foreach reverse @names;
 	sql(sprintf q{SELECT censync_create_sync(%s, 't', 'upsert', query => 'SELECT 1 AS id FROM pg_sleep(100)')}, sql_literal($names[0]));
 	my $run = sql(sprintf q{SELECT censync_start(%s)}, sql_literal($names[0]));
