@@ -25,6 +25,10 @@ typedef struct CsClock
 } CsClock;
 
 extern TimestampTz cs_clock_now(void);
+
+/* A time that nobody puts forward or back, to measure how long something lasts.  It is none of the day, and
+ * never 0. */
+extern TimestampTz cs_clock_steady(void);
 extern void cs_clock_wait(TimestampTz until, bool busy);
 
 #endif /* CS_CLOCK_H */

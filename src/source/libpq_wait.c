@@ -17,6 +17,7 @@
 #include "storage/latch.h"
 #include "utils/wait_event.h"
 
+#include "base/clock.h"
 #include "source/libpq.h"
 
 /* How long the server may take to hear that its query is canceled. */
@@ -103,7 +104,7 @@ cs_pq_wait(PGconn *conn, int events, TimestampTz deadline)
 
 		if (deadline != 0)
 		{
-			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			left = TimestampDifferenceMilliseconds(cs_clock_steady(), deadline);
 			if (left <= 0)
 				return 0;
 			wake |= WL_TIMEOUT;
@@ -156,8 +157,7 @@ wait_for(CsPqSession *session, int events)
 {
 	int limit = session->login->stall_timeout_s;
 	TimestampTz deadline =
-		limit > 0 ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit * INT64CONST(1000))
-				  : 0;
+		limit > 0 ? TimestampTzPlusMilliseconds(cs_clock_steady(), limit * INT64CONST(1000)) : 0;
 	int ready = cs_pq_wait(session->conn, events, deadline);
 
 	if (ready == 0)
