@@ -147,6 +147,9 @@ extern void cs_http_add_secret(CsHttp *http, const char *secret);
 /* Remote text fit for a message: see cs_redact, with this client's secrets. */
 extern char *cs_http_redact(CsHttp *http, const char *text, int len, int max_len);
 
+/* The same of a text that is fit for one otherwise, lines and all. */
+extern char *cs_http_redact_secrets(CsHttp *http, const char *text);
+
 /* The value of a header of the last answer (the first of several), or NULL; names in any case.
  * Valid until the next request. */
 extern const char *cs_http_header(CsHttp *http, const char *name);

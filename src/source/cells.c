@@ -19,6 +19,7 @@
 #include "utils/numeric.h"
 
 #include "base/compat.h"
+#include "format/decoder.h"
 #include "source/cells.h"
 
 /* Of a text that is quoted in a message. */
@@ -44,6 +45,7 @@ static bool take_apart(const char *text, NumberParts *parts);
 static const char *special_number(const CsField *field);
 static double read_float(const CsField *field, char **why);
 static bool fits(const NumberParts *parts, int32 typmod);
+static bool fits_rounded(const char *text, int32 typmod);
 static Datum make_jsonb(char *text, int len, char **why);
 static CsJsonAction check_number(void *state, char *token, JsonTokenType type);
 
@@ -126,7 +128,8 @@ cs_cell_numeric(CsCell *cell, const CsField *field, char **why)
 		return DirectFunctionCall3(numeric_in, CStringGetDatum(special),
 								   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	}
-	if (!fits(&parts, cell->typmod))
+	if (!fits(&parts, -1) ||
+		(!fits(&parts, cell->typmod) && !fits_rounded(field->text, cell->typmod)))
 		return cs_cell_fail(field, "out of range of numeric", why);
 	return DirectFunctionCall3(numeric_in, CStringGetDatum(field->text),
 							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(cell->typmod));
@@ -363,6 +366,7 @@ read_float(const CsField *field, char **why)
 	return value;
 }
 
+/* At a glance: true is certain, false is not unless typmod is -1. */
 static bool
 fits(const NumberParts *parts, int32 typmod)
 {
@@ -378,6 +382,23 @@ fits(const NumberParts *parts, int32 typmod)
 	return parts->whole + Max(0, parts->exponent) + (parts->fraction > scale) <= precision - scale;
 }
 
+/* Its digits before the point, once those behind are rounded off, are counted. */
+static bool
+fits_rounded(const char *text, int32 typmod)
+{
+	int precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
+	int scale = (typmod - VARHDRSZ) & 0x7ff;
+	Datum number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+									   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	const char *digits;
+
+	number = DirectFunctionCall2(numeric_round, number, Int32GetDatum(scale));
+	digits = DatumGetCString(DirectFunctionCall1(numeric_out, number));
+	digits += *digits == '-';
+	digits += strspn(digits, "0");
+	return (int) strcspn(digits, ".") <= precision - scale;
+}
+
 /* The server's own function throws; the parser that it uses tells. */
 static Datum
 make_jsonb(char *text, int len, char **why)
@@ -387,6 +408,8 @@ make_jsonb(char *text, int len, char **why)
 	JsonLexContext *lex = cs_json_lex_create(text, len, GetDatabaseEncoding(), true);
 	JsonParseErrorType error;
 
+	if (cs_json_is_too_deep(text, len))
+		return cs_cell_fail(&field, "JSON that is nested too deep", why);
 	actions.semstate = why;
 	actions.scalar = check_number;
 	error = pg_parse_json(lex, &actions);

@@ -261,7 +261,9 @@ take_manifest(CsDatabricks *session, const json_t *manifest)
 	if (manifest == NULL || (format && strcmp(format, "JSON_ARRAY") != 0))
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("the result was not described by Databricks"),
-						errdetail("Its format is %s.", format ? format : "missing")));
+						errdetail("Its format is %s.",
+								  format ? cs_http_redact_secrets(session->base.http, format)
+										 : "missing")));
 	if (json_is_true(json_object_get(manifest, "truncated")))
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the result was too large for Databricks, which cut it off"),

@@ -6,7 +6,6 @@
 
 #include "lib/stringinfo.h"
 
-#include "base/compat.h"
 #include "base/errors.h"
 #include "net/http.h"
 #include "source/service_words.h"
@@ -56,12 +55,14 @@ cs_service_status_code(int status)
 }
 
 void
-cs_service_throw(int sqlstate, const char *said, const char *facts, const char *hint)
+cs_service_throw(CsHttp *http, int sqlstate, const char *said, const char *facts, const char *hint)
 {
 	size_t first;
 	const char *rest;
 	StringInfoData detail;
 
+	said = cs_http_redact_secrets(http, said);
+	facts = facts ? cs_http_redact_secrets(http, facts) : NULL;
 	said += strspn(said, " \r\n");
 	first = strcspn(said, "\r\n");
 	rest = said + first + strspn(said + first, " \r\n");

@@ -86,7 +86,7 @@ cs_snowflake_refuse_answer(CsSnowflake *session, int status, const json_t *answe
 					 handle ? ", the statement " : "", handle ? handle : "");
 	if (status == 401 && session->key)
 		facts = psprintf("%s The token was issued by %s.", facts, session->issuer);
-	cs_service_throw(sqlstate, message, facts, known ? known->hint : NULL);
+	cs_service_throw(session->base.http, sqlstate, message, facts, known ? known->hint : NULL);
 }
 
 static const KnownError *

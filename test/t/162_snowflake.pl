@@ -15,6 +15,7 @@ use Time::HiRes qw(sleep time);
 my $node = new_node('main', "fsync = off\nlog_statement = none\nmax_parallel_workers_per_gather = 0\ncensync.http_retries = 2");
 my $http = start_http();
 my $json = JSON::PP->new->canonical->allow_nonref;
+my @errors;
 my $directory = PostgreSQL::Test::Utils::tempdir('keys');
 my %key = (clear => new_key('clear'), locked => new_key('locked', 'the pass phrase'), other => new_key('other'));
 my %context = (database => 'SHOP', schema => 'PUBLIC', warehouse => 'LOAD_WH', role => 'READER');
@@ -47,6 +48,7 @@ sub error_of
 {
 	my ($sql) = @_;
 	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql");
+	push @errors, $err;
 	return $status == 0 ? "no error: $out" : $err;
 }
 
@@ -410,4 +412,7 @@ sub test_secrets
 	my @secrets = ('the pass phrase', 'pat-secret-token', 'ver:1-hint:1-oauth-secret', 'hunter2-secret', (split /\n/, $key{clear}{private})[3], (split /\n/, $key{locked}{private})[3]);
 	is(index($everything, $_), -1, 'a secret is nowhere: ' . substr($_, 0, 3)) for @secrets;
 	unlike($everything, qr/eyJ[A-Za-z0-9_-]{20,}\./, 'nor is a token');
+	cmp_ok(scalar(@errors), '>', 50, 'errors of every kind');
+	is_deeply([ grep { my $error = $_; grep { index($error, $_) >= 0 } @secrets } @errors ], [], '... and no secret in any');
+	is_deeply([ grep { /eyJ[A-Za-z0-9_-]{20,}\./ } @errors ], [], '... nor a token');
 }

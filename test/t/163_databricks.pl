@@ -15,6 +15,7 @@ use Time::HiRes qw(sleep time);
 my $node = new_node('main', "fsync = off\nlog_statement = none\nmax_parallel_workers_per_gather = 0\ncensync.http_retries = 2\ncensync.allowed_hosts = '127.0.0.0/8, ::1, localhost'");
 my $http = start_http();
 my $json = JSON::PP->new->canonical->allow_nonref;
+my @errors;
 my $token = 'dapi-secret-of-the-test';
 
 sql('CREATE SCHEMA imported');
@@ -44,6 +45,7 @@ sub error_of
 {
 	my ($sql) = @_;
 	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql");
+	push @errors, $err;
 	return $status == 0 ? "no error: $out" : $err;
 }
 
@@ -357,5 +359,8 @@ sub test_secrets
 {
 	my $everything = slurp_file($node->logfile) . sql('SELECT string_agg(r::text, $$ $$) FROM censync.runs r') . sql('SELECT coalesce(string_agg(r::text, $$ $$), $$$$) FROM censync.records r') . sql('SELECT string_agg(a::text, $$ $$) FROM pg_stat_activity a WHERE pid <> pg_backend_pid()');
 	$everything =~ s/^.*STATEMENT: .*(CREATE USER MAPPING|OPTIONS).*$//mg;
-	is(index($everything, $_), -1, "a secret is nowhere: $_") for $token, 'dose-secret-of-the-test', 'signed-secret';
+	my @secrets = ($token, 'dose-secret-of-the-test', 'signed-secret');
+	is(index($everything, $_), -1, "a secret is nowhere: $_") for @secrets;
+	cmp_ok(scalar(@errors), '>', 20, 'errors of every kind');
+	is_deeply([ grep { my $error = $_; grep { index($error, $_) >= 0 } @secrets } @errors ], [], '... and no secret in any');
 }

@@ -20,6 +20,7 @@ my $basic    = 'Basic ' . encode_base64("reader:$secret", '');
 my $json     = JSON::PP->new->canonical;
 my $plain    = JSON::PP->new->canonical->pretty(0);
 my $fake = CensyncFake->new('elasticsearch.py');
+my @failures;
 
 my %orders = (
 	indices => {
@@ -116,6 +117,7 @@ sub failure
 	my ($status, $out, $err) = $node->psql('postgres',
 		"\\set VERBOSITY verbose\nSELECT p::text FROM censync_preview('"
 		  . ($options{server} // 'es') . "', $how => " . sql_literal($text) . ", \"limit\" => 100$given) p");
+	push @failures, $err;
 	return $status == 0 ? "no error: $out" : $err;
 }
 
@@ -617,5 +619,7 @@ sub test_secrets
 	fresh(rules => [ { path => '/', status => 400, body => qq({"error":{"type":"x","reason":"you sent $basic and $secret"},"status":400}) } ]);
 	my $echo = failure({ object => 'orders' });
 	like($echo, qr/you sent Basic \*\*\* and \*\*\*/, 'an echo of secrets');
+	cmp_ok(scalar(@failures), '>', 30, 'errors of every kind');
+	is_deeply([ grep { my $error = $_; grep { index($error, $_) >= 0 } ($secret, $api_key, $encoded, 'ui2lp2axTNmsyakw9tvNnw', $basic =~ s/Basic //r) } @failures ], [], '... and no secret in any');
 	return;
 }

@@ -15,6 +15,7 @@ use CensyncTest;
 my $key       = 'kQ7-very-s3cret-key';
 my $json      = JSON::PP->new->canonical;
 my $fake = CensyncFake->new('rockset.py');
+my @failures;
 
 my $node = new_node('main', "censync.http_retries = 2");
 my $base = $fake->url;
@@ -50,6 +51,7 @@ sub preview
 	my $given = %options ? ', options => ' . sql_literal($json->encode(\%options)) : '';
 	my ($status, $out, $err) = $node->psql('postgres',
 		"\\set VERBOSITY verbose\nSELECT p::text FROM censync_preview('rs', $how => " . sql_literal($text) . ", \"limit\" => 100$given) p");
+	push @failures, $err;
 	return $status == 0 ? $out : $err;
 }
 
@@ -187,5 +189,7 @@ sub test_secrets
 	is(index($all, $key), -1, 'the key is in no log');
 	fresh(rules => [ { path => '/v1/orgs/self/queries', status => 400, body => qq({"message":"you sent ApiKey $key","type":"INVALIDINPUT"}) } ]);
 	like(preview(query => 'SELECT 1'), qr/you sent (?:ApiKey )?\*\*\*/, 'an echo of the key');
+	cmp_ok(scalar(@failures), '>', 10, 'answers of every kind');
+	is_deeply([ grep { index($_, $key) >= 0 } @failures ], [], '... and the key in none');
 	return;
 }

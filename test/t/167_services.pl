@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use CensyncFake;
 use CensyncSsh;
 use CensyncTest;
 use JSON::PP;
@@ -27,6 +28,7 @@ test_rate();
 test_tls();
 test_tunnel();
 test_nobody_there();
+test_echo();
 test_secrets();
 
 $node->stop;
@@ -186,6 +188,51 @@ sub test_nobody_there
 		kill 'CONT', $mute->{pid};
 		$session->quit;
 	}
+	return;
+}
+
+# Services that repeat the credentials that they were sent, in errors and in answers.
+sub test_echo
+{
+	my $fake = CensyncFake->new('samples.py');
+	my $token = 'ech0ed-s3cret-t0ken';
+	my $said = "you sent Bearer $token, $token";
+	my %bodies = (
+		bigquery => $json->encode({ error => { code => 400, message => $said, status => $token, errors => [ { reason => $token, message => $said } ] } }),
+		google_sheets => $json->encode({ error => { code => 400, message => $said, status => $token } }),
+		snowflake => $json->encode({ code => $token, message => $said, sqlState => '42000', statementHandle => $token }),
+		databricks => $json->encode({ error_code => $token, message => $said }),
+		elasticsearch => $json->encode({ error => { type => $token, reason => $said }, status => 400 }),
+		rockset => $json->encode({ type => $token, message => $said }));
+	my %options = (bigquery => { project => 'acme' }, google_sheets => { spreadsheet_id => '1AbC' }, snowflake => { account => 'a' },
+		databricks => { warehouse_id => '0123456789abcdef' }, elasticsearch => {}, rockset => {});
+	foreach my $type (sort keys %bodies)
+	{
+		my %all = (base_url => $fake->url, allow_http => 'true', %{ $options{$type} });
+		my $given = join ', ', map { "$_ " . sql_literal($all{$_}) } sort keys %all;
+		my $mapping = $type eq 'rockset' ? "api_key '$token'" : "token '$token'";
+		sql("CREATE SERVER echo_$type TYPE '$type' FOREIGN DATA WRAPPER censync OPTIONS ($given); CREATE USER MAPPING FOR CURRENT_USER SERVER echo_$type OPTIONS ($mapping)");
+		my $what = $type eq 'google_sheets' ? "object => 'x'" : "query => 'x'";
+		foreach my $status (400, 401, 403, 404, 409, 422, 429, 500)
+		{
+			$fake->control(exchanges => [ map { { method => $_, path => '*', status => $status, body => $bodies{$type}, headers => { 'Retry-After' => '0', 'X-Echo' => $token } } } 'GET', 'POST', 'DELETE' ]);
+			my $error = error_of("SET censync.http_retries = 0; SELECT censync_preview('echo_$type', $what)");
+			unlike($error, qr/\Q$token\E/, "$type, $status: what is echoed is not shown");
+			like($error, qr/ERROR: /, "$type, $status: an error");
+		}
+	}
+	# A statement that failed, in a good answer.
+	foreach my $body ($json->encode({ statement_id => $token, status => { state => 'FAILED', sql_state => '42601', error => { message => "[X] $said" } } }), $json->encode({ statement_id => 'x', status => { state => $token } }),
+		$json->encode({ statement_id => 'x', status => { state => 'SUCCEEDED' }, manifest => { format => $token, schema => { columns => [ { name => 'x' } ] } } }))
+	{
+		$fake->control(exchanges => [ map { { method => $_, path => '*', body => $body } } 'GET', 'POST' ]);
+		my $error = error_of("SELECT censync_preview('echo_databricks', query => 'x')");
+		like($error, qr/\*\*\*/, 'databricks: an answer that repeats the token');
+		unlike($error, qr/\Q$token\E/, '... which is not shown');
+	}
+	$fake->control(exchanges => [ map { { method => $_, path => '*', body => $json->encode({ statementHandle => 'x', resultSetMetaData => { format => $token, rowType => [ { name => 'x' } ] } }) } } 'GET', 'POST' ]);
+	unlike(error_of("SELECT censync_preview('echo_snowflake', query => 'x')"), qr/\Q$token\E/, 'snowflake: an answer that repeats the token');
+	$secret{echo} = $token;
 	return;
 }
 
