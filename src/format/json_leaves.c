@@ -116,12 +116,14 @@ read_plain(CsJsonLeaves *leaves, const char *json, CsField *fields)
 {
 	size_t len = strlen(json);
 	char *text = palloc(len + CS_JSON_PADDING);
+	char *end;
 
 	memcpy(text, json, len);
 	memset(text + len, 0, CS_JSON_PADDING);
 	memset(fields, 0, sizeof(CsField) * leaves->n);
-	if (!cs_json_plain_read(&leaves->names, leaves->projection.seen, text, fields,
-							GetDatabaseEncoding() == PG_UTF8))
+	end = cs_json_plain_read(&leaves->names, leaves->projection.seen, text, fields,
+							 GetDatabaseEncoding() == PG_UTF8);
+	if (end == NULL || *end != '\0')
 		return false;
 	for (int i = 0; i < leaves->n; i++)
 	{

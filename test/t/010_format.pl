@@ -38,6 +38,7 @@ test_other_encodings();
 test_random();
 test_quick_input();
 test_rows();
+test_lengths();
 
 $node->stop;
 done_testing();
@@ -655,6 +656,30 @@ SQL
 }
 
 # Rows of values: plain ones, others, and damaged ones, against what jsonb says.
+# Records of an array are read before their end is known if they are not much longer than those before them, and plain.
+sub test_lengths
+{
+	$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE long_and_short AS SELECT g AS number, CASE
+	WHEN g % 50 = 7 THEN '{"a":' || g || ' "b":1,"c":[]}'
+	WHEN g % 11 = 3 THEN '{"a":' || g || ',"c":{"k":"a\"}]\\"},"b":"' || repeat('}', g % 17) || '"}'
+	WHEN g % 13 = 5 THEN '{ "a" : ' || g || E' ,\n "b" : null }\n '
+	ELSE '{"a":' || g || ',"b":"' || repeat('é\n', g * 37 % 700 + CASE WHEN g % 97 = 0 THEN 9000 ELSE 0 END) || '","c":["x",{"y":[]}]}' END AS record
+	FROM generate_series(1, 1000) g;
+SQL
+	foreach my $chunk (500, 3000, 16384, 1000000)
+	{
+		is($node->safe_psql('postgres', <<SQL), '0|20|1000', "records of all lengths in pieces of $chunk");
+WITH decoded AS (SELECT * FROM unit_decode((SELECT convert_to('[' || string_agg(record, ',' ORDER BY number) || ']', 'UTF8') FROM long_and_short),
+	'json', '', NULL, '{a,b,c}', $chunk)),
+expected AS (SELECT number, CASE WHEN number % 50 <> 7 THEN ARRAY[record::json->>'a', record::json->>'b', record::json->>'c'] END AS texts, record FROM long_and_short)
+SELECT count(*) FILTER (WHERE d.texts IS DISTINCT FROM e.texts OR d.raw IS DISTINCT FROM rtrim(record, E' \n')), count(d.error_code), count(*)
+FROM decoded d FULL JOIN expected e USING (number)
+SQL
+	}
+	return;
+}
+
 sub test_rows
 {
 	my @cases = (
