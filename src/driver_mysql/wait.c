@@ -46,13 +46,17 @@ cs_mysql_wait(MysqlSession *session)
 static long
 time_left(const MysqlSession *session, TimestampTz since)
 {
+	const CsSqlLogin *login = session->login;
 	TimestampTz end = session->deadline;
 
 	if (end == 0)
 	{
-		if (session->login->stall_timeout_s == 0)
+		if (login->stall_timeout_s > 0)
+			end = TimestampTzPlusMilliseconds(since, (int64) login->stall_timeout_s * 1000);
+		if (login->late_at != 0 && (end == 0 || login->late_at < end))
+			end = login->late_at;
+		if (end == 0)
 			return -1;
-		end = TimestampTzPlusMilliseconds(since, (int64) session->login->stall_timeout_s * 1000);
 	}
 	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 }
@@ -70,6 +74,8 @@ time_out(const MysqlSession *session)
 								  login->connect_timeout_s),
 						errhint("Check options \"host\" and \"port\" of the server, and firewalls "
 								"between; option \"connect_timeout\" says how long to wait.")));
+	if (login->late_at != 0 && GetCurrentTimestamp() >= login->late_at)
+		login->throw_late(login);
 	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 					errmsg("the source has sent nothing for %d s", login->stall_timeout_s),
 					errhint("If its statements may think longer, raise option \"stall_timeout\" of "

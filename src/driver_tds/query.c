@@ -182,9 +182,12 @@ wait_for_answer(TdsSession *session)
 	if (deadline == 0)
 		deadline =
 			limit == 0 ? PG_INT64_MAX : GetCurrentTimestamp() + (int64) limit * USECS_PER_SEC;
+	if (session->login->late_at != 0)
+		deadline = Min(deadline, session->login->late_at);
 	tds_wait(dbiordesc(session->process), WL_SOCKET_READABLE, deadline);
 	if (GetCurrentTimestamp() < deadline)
 		return;
+	session->late = deadline == session->login->late_at;
 	session->stalled = true;
 	session->server.number = 0;
 	tds_throw(session, "");
