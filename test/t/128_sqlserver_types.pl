@@ -34,6 +34,7 @@ test_ticks();
 test_floats();
 test_others();
 test_variants();
+test_new_columns();
 
 $node->stop;
 $process->kill_kill;
@@ -152,4 +153,14 @@ sub test_variants
 		smalldatetime => 'datetime2(0)', datetime => 'datetime2(3)', datetime2 => 'datetime2(7)', datetimeoffset => 'datetimeoffset(7)',
 		binary => 'varbinary(8000)', varbinary => 'varbinary(8000)' }, 'types of a sql_variant whose text must be asked for');
 	like($statement, qr/ELSE CAST\(\[v\] AS nvarchar\(max\)\) END/, 'all others');
+}
+
+sub test_new_columns
+{
+	sql(q{CREATE TABLE decimals (id int PRIMARY KEY);
+		SELECT censync_create_sync('decimals', 'decimals', 'upsert', server => 'ms', object => 'dbo.decimals', options => '{"add_columns": true}')});
+	is(run_sync($node, 'decimals')->{records_created}, 6, 'add_columns');
+	is(sql(q{SELECT count(*) FROM pg_attribute a JOIN pg_attribute b USING (attname, atttypid, atttypmod)
+		WHERE a.attrelid = 'decimals'::regclass AND b.attrelid = 'far.decimals'::regclass AND a.attnum > 1}), 76, 'with the types of the source');
+	is(sql('SELECT count(*) FROM (TABLE far.decimals EXCEPT TABLE decimals) missing'), 0, 'and its values');
 }
