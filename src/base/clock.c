@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -23,15 +21,6 @@ TimestampTz
 cs_clock_now(void)
 {
 	return current()->now();
-}
-
-TimestampTz
-cs_clock_steady(void)
-{
-	struct timespec now = { 0 };
-
-	(void) clock_gettime(CLOCK_MONOTONIC, &now);
-	return ((TimestampTz) now.tv_sec + 1) * USECS_PER_SEC + now.tv_nsec / 1000;
 }
 
 void

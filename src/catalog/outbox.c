@@ -88,11 +88,12 @@ next_one(Oid caller, bool tried)
 	cs_args_add(&args, OIDOID, ObjectIdGetDatum(caller), false);
 	cs_args_add(&args, BOOLOID, BoolGetDatum(tried), false);
 	cs_args_add_text(&args, cs_home());
-	if (cs_catalog_execute("SELECT d.delivery_id, d.event_id, d.event, d.owner_oid, d.server_oid, "
-						   "d.body, d.attempts, d.created_at, d.home = $3 FROM censync.outbox d WHERE " IS_DUE
-						   "AND pg_has_role($1, d.owner_oid, 'USAGE') AND (d.attempts > 0) = $2 "
-						   "ORDER BY d.delivery_id LIMIT 1",
-						   &args) > 0)
+	if (cs_catalog_execute(
+			"SELECT d.delivery_id, d.event_id, d.event, d.owner_oid, d.server_oid, "
+			"d.body, d.attempts, d.created_at, d.home = $3 FROM censync.outbox d WHERE " IS_DUE
+			"AND pg_has_role($1, d.owner_oid, 'USAGE') AND (d.attempts > 0) = $2 "
+			"ORDER BY d.delivery_id LIMIT 1",
+			&args) > 0)
 	{
 		delivery = MemoryContextAllocZero(access.caller, sizeof(CsDelivery));
 		delivery->delivery_id = DatumGetInt64(cs_catalog_datum(0, 1, &isnull));

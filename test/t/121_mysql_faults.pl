@@ -1,4 +1,4 @@
-# MariaDB as a source when something goes wrong: it dies in the midst of a read, is slow, is not there,
+# MariaDB as a source, or MySQL (test/mysql), when something goes wrong: it dies in the midst of a read, is slow, is not there,
 # or is not what it says it is.  The destination stays as it was, the log says why, no connection is
 # left, and nobody waits.
 use strict;
@@ -26,6 +26,7 @@ my $slow = "SELECT id, repeat(v, 1000) AS v FROM t WHERE id > 0 OR sleep(0)"
   . " UNION ALL SELECT seq + 100000, repeat('y', 1000 + sleep(0.01)) FROM seq_1_to_6000";
 
 $db->create_server($node, 'my');
+$db->provide_sequences(3, 2000, 6000, 1000000);
 $db->sql(q{CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT INTO t SELECT seq, 'x' FROM seq_1_to_2000;
 	GRANT SELECT ON shop.* TO reader@'%'});
 pg(q{CREATE TABLE t (id int PRIMARY KEY, v text);
@@ -211,6 +212,16 @@ sub test_slow
 	my (undef, undef, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
 		SELECT * FROM censync_preview('try', query => 'SELECT sleep(5)')});
 	like($err, qr/ERROR:  08006: the source has sent nothing for 2 s.*HINT:.*stall_timeout/s, 'silence');
+	$db->create_server($node, 'try', timeout => 1);
+	foreach my $query ('SELECT sleep(60)', 'SELECT a.seq FROM seq_1_to_1000000 a, seq_1_to_1000000 b')
+	{
+		$start = time;
+		(undef, undef, $err) = $node->psql('postgres', qq{\\set VERBOSITY verbose
+			SELECT count(*) FROM censync_preview('try', query => '$query', "limit" => 2000000000)});
+		like($err, qr/ERROR:  08006: the request to "localhost" took longer than 1 s.*HINT:.*"timeout"/s, "option timeout: $query");
+		cmp_ok(time - $start, '<', 20, 'in time');
+	}
+	ok($db->wait_connections(0), 'no connection is left');
 	return;
 }
 

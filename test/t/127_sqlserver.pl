@@ -450,6 +450,16 @@ sub test_timeouts
 		like(error_of(preview($object, 'short')), qr/08006: the server sends nothing any more\nDETAIL:  There was not a byte from it for 1 seconds/, "$object: given up");
 		cmp_ok(time - $start, '<', 15, 'soon after the time given');
 	}
+	create_source('late', $server, timeout => 1);
+	create_source('late_pool', $server, timeout => 1, type => 'azure_synapse');
+	foreach my $case (map { my $object = $_; map { [ $_, $object ] } qw(late late_pool) } qw(slow stalls trickle endless))
+	{
+		my ($name, $object) = @$case;
+		my $query = qq(SELECT count(*) FROM censync_preview('$name', object => 'dbo.$object', "limit" => 2000000000));
+		$start = time;
+		like(error_of($query), qr/08006: the request to "localhost" took longer than 1 s\nHINT:  .*"timeout"/, "$name, $object: took too long");
+		cmp_ok(time - $start, '<', 20, 'within the time given');
+	}
 }
 
 sub test_options

@@ -2,6 +2,7 @@
 import datetime
 import struct
 
+import edges
 import protocol as tds
 
 D = datetime.date
@@ -235,3 +236,4 @@ TABLES = {
     'bad_text': Table(ID_V, [[1, 'fine?'], [2, 'half \ud834 of a pair'], [3, 'nul \0 in it'], [4, 'fine']]),
     'unknown_type': Table([number(), Column('v', 'vector(3)', 255, 20, 0, 0, tds.varbinary(20))], []),
 }
+TABLES.update(edges.tables(Column, Table))
