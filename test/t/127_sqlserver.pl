@@ -345,6 +345,16 @@ sub test_bad_values
 		qq(2 22021 the value of column "v" can't be had: it is no valid text\n)
 		  . q(3 22021 the value of column "v" can't be had: it has the character U+0000, which no text of PostgreSQL can have), 'with the reason');
 	sql(q(SELECT censync_drop_sync('texts')));
+
+	# Numbers of 77 digits, which FreeTDS takes, and moments beyond all calendars.
+	sql(q(CREATE TABLE beyond (id int PRIMARY KEY, n numeric, dt timestamp, t time, d2 timestamp); SELECT censync_create_sync('beyond', 'beyond', 'upsert', server => 'ms', object => 'dbo.beyond')));
+	$run = run_sync($node, 'beyond');
+	is("$run->{status} $run->{records_invalid}", 'completed 4', 'values that no type can have are their records\' own');
+	is(sql(q(SELECT string_agg(concat_ws(' ', record_number, reason_code, reason), E'\n' ORDER BY record_number) FROM censync.records WHERE run_id = ) . $run->{run_id}),
+		join("\n", map { "$_->[0] 08P01 the value of column \"$_->[1]\" can't be had: it is none that its type can have" }
+			  [ 2, 'n' ], [ 3, 'dt' ], [ 4, 't' ], [ 5, 'd2' ]), 'with the reason');
+	is(sql('SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM beyond'), '0 5', 'and no others\'');
+	sql(q(SELECT censync_drop_sync('beyond')));
 }
 
 sub failing_step
