@@ -125,7 +125,8 @@ cs_json_element_next(const char **json, const char **value, int *value_len)
 	*value = p;
 	*json = skip_value(p);
 	*value_len = (int) (*json - p);
-	return true;
+	/* A bracket that closes another kind of container is no value, and would be met again. */
+	return *value_len > 0 || *p == ',';
 }
 
 static void

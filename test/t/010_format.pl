@@ -479,6 +479,8 @@ sub test_leaves
 
 		is($node->safe_psql('postgres', "SELECT unit_leaves('$json', '$names', '$kinds')"), $expected, "leaves of $json");
 	}
+	# What is no JSON has an end, too.
+	is($node->safe_psql('postgres', q(SELECT unit_leaves('{"a":1,"a":[}}', '{a}', '{2}'))), '{[1]}', 'brackets that do not match');
 	# In proportion to the document: not the square of its members.
 	for ([ 'array of objects', q{'{"o":[' || string_agg('{"k":1}', ',') || ']}'}, 'o.k' ],
 		[ 'dotted names', q{'{' || string_agg('"o.k' || i || '":1', ',') || '}'}, 'o' ])
