@@ -319,6 +319,11 @@ sub test_false_servers
 		$db->create_server($node, 'try', port => fake_row($type, $row), tls => 'off', ca_file => undef, stall_timeout => 2);
 		is(pg(q{SELECT * FROM censync_preview('try', query => 'SELECT 1')}), '{"a": null}', "refused: $reason");
 	}
+	# It says that names are numbers: taken for texts they would be addresses.
+	$db->create_server($node, 'try', port => fake_row($column, "\0\0" . 'AAAAAAAA'), tls => 'off', ca_file => undef, stall_timeout => 2);
+	my (undef, undef, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
+		IMPORT FOREIGN SCHEMA shop FROM SERVER try INTO public});
+	like($err, qr/HV000: the source lists tables otherwise than by their names/, 'numbers are no names');
 	return;
 }
 

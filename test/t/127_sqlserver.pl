@@ -297,6 +297,7 @@ sub test_import
 		'id b t s l r f m sm dt sdt', 'NOT NULL');
 	is(sql(q(SELECT string_agg(attname, ' ') FROM pg_attribute WHERE attrelid = 'shop.unknown_type'::regclass AND attnum > 0)), 'id', 'a type that is not supported');
 	is(sql(q(SELECT * FROM shop."odd ]name.x""")), '1|x', 'names with everything in them');
+	like(error_of(qq(IMPORT FOREIGN SCHEMA "no $_" FROM SERVER ms INTO shop)), qr/HV000: the server lists a table or column without its name/, "no name of a $_") for qw(table column);
 	is(sql(q(SELECT count(*) FROM shop.types)), 4, 'a scan');
 	is(sql(q(SELECT v FROM shop.two WHERE id >= 1 AND v = 'one')), 'one', 'a scan with conditions');
 	like((map { $_->{sql} // () } log_of($server))[-1], qr/WHERE \[id\] >= 1 AND \[v\] = N'one'$/, 'which were sent');
