@@ -33,6 +33,7 @@ test_csv();
 test_bad_csv();
 test_sniffing();
 test_array_literals();
+test_leaves();
 test_real_data();
 test_other_encodings();
 test_random();
@@ -58,6 +59,8 @@ sub install
 	  [ "envelope($arguments)", 'text' ],
 	  [ "seen($arguments)",     'text[]' ],
 	  [ 'array_literal(text)',  'text STRICT' ],
+	  [ 'leaves(text, text[], int[])', 'text[] STRICT' ],
+	  [ 'leaves_memory(text, text[], int[])', 'int8 STRICT' ],
 	  [ 'quick_input(regtype, text, text)', 'text STRICT' ],
 	  [ 'sniff(bytea)',         'text STRICT' ],
 	  [ 'content_type(text)',   'text' ],
@@ -458,6 +461,36 @@ SQL
 	}
 	my ($rc, $out, $err) = $node->psql('postgres', "SELECT unit_array_literal(repeat('[', 100000))");
 	like($err, qr/nested more than/, 'deep array');
+}
+
+# What objects, dotted names and arrays of objects have of the same fields; kinds are 0 value, 2 JSON, 3 array.
+sub test_leaves
+{
+	my @cases = (
+		[ '{"o":{"k":1},"a":"x"}', '{o.k,a}', '{0,0}' => '{1,x}' ],
+		[ '{"o.k":1,"o":{"k":2},"o":[{"k":3},{"k":[4]}]}', '{o.k}', '{3}' => '{"[1,2,3,4]"}' ],
+		[ '{"o":[{"k":[]},{"k":null},{"k":"x"}]}', '{o.k}', '{0}' => '{x}' ],
+		[ "{\"o\":{\n},\"o.k\":1,\"o.l\":2}", '{o}', '{2}' => "{\"{\n\\\"k\\\":1,\\\"l\\\":2}\"}" ],
+		[ '{"o":{"j":0},"o.k":1,"o":7,"o.l":2}', '{o}', '{2}' => '{"{\"l\":2}"}' ],
+		[ '{"o.k":1,"o":7,"o":[8,9]}', '{o}', '{3}' => '{"[{\"k\":1},7,8,9]"}' ]);
+
+	for (@cases)
+	{
+		my ($json, $names, $kinds, $expected) = @$_;
+
+		is($node->safe_psql('postgres', "SELECT unit_leaves('$json', '$names', '$kinds')"), $expected, "leaves of $json");
+	}
+	# What is no JSON has an end, too.
+	is($node->safe_psql('postgres', q(SELECT unit_leaves('{"a":1,"a":[}}', '{a}', '{2}'))), '{[1]}', 'brackets that do not match');
+	# In proportion to the document: not the square of its members.
+	for ([ 'array of objects', q{'{"o":[' || string_agg('{"k":1}', ',') || ']}'}, 'o.k' ],
+		[ 'dotted names', q{'{' || string_agg('"o.k' || i || '":1', ',') || '}'}, 'o' ])
+	{
+		my ($what, $json, $name) = @$_;
+
+		is($node->safe_psql('postgres', "SELECT unit_leaves_memory(j, '{$name}', '{2}') < 16 * length(j)
+			FROM (SELECT $json j FROM generate_series(1, 20000) i) d"), 't', "memory for $what");
+	}
 }
 
 sub test_real_data

@@ -309,23 +309,45 @@ sub test_false_servers
 		connect_timeout => 2);
 	unlike(slurp_file($file), qr/the contents/, 'does not get it');
 
-	# It prepares a statement of one column (a bigint), and has a row that is shorter than its column.
+	# A statement of one column (a bigint), and a row that is shorter than its column.
 	my $column = "\3def\0\0\0\1a\0\x0c\x3f\0\x14\0\0\0\x08\0\0\0\0\0";
-	my $prepared = packet(1, "\0" . pack('VvvCv', 1, 1, 0, 0, 0)) . packet(2, $column) . packet(3, "\xfe\0\0\2\0");
 	my $string = $column =~ s/\x0c\x3f\0\x14\0\0\0\x08/\x0c\x2d\0\xff\xff\xff\0\xfd/r;
 	foreach my $case ([ 'a row that is cut', $column, "\0\0" ],
 		[ 'a length beyond the row', $string, "\0\0\xfe" . "\xff" x 8 ])
 	{
 		my ($name, $type, $row) = @$case;
-		my $done = packet(1, "\0\0\0\2\0\0\0");
-		(my $answer = $prepared) =~ s/\Q$column/$type/;
-		($port, $file) = fake(greeting(0), $ok, ($done) x 4,
-			packet(1, "\0" . pack('VvvCv', 1, 1, 0, 0, 0)) . packet(2, $type) . packet(3, "\xfe\0\0\2\0"),
-			packet(1, "\1") . packet(2, $type) . packet(3, "\xfe\0\0\2\0") . packet(4, $row));
-		fails_to_connect("one that sends $name", '08P01|08006', 'cannot be read|sent nothing', 8, port => $port, tls => 'off',
-			ca_file => undef, stall_timeout => 2);
+		fails_to_connect("one that sends $name", '08P01|08006', 'cannot be read|sent nothing', 8, port => fake_row($type, $row),
+			tls => 'off', ca_file => undef, stall_timeout => 2);
 	}
+
+	# Values that no column has: bits that are minus seven, a time of millions of years.
+	my $bits = $column =~ s/\x14\0\0\0\x08/\xf9\xff\xff\xff\x10/r;
+	my $time = $column =~ s/\x08(.{5})$/\x0b$1/rs;
+	foreach my $case ([ 'not as many as its type says', $bits, "\0\0\0" ],
+		[ 'of an unknown form', $time, "\0\0\x08\0\xff\xff\xff\x7f\1\2\3" ])
+	{
+		my ($reason, $type, $row) = @$case;
+		$db->create_server($node, 'try', port => fake_row($type, $row), tls => 'off', ca_file => undef, stall_timeout => 2);
+		is(pg(q{SELECT * FROM censync_preview('try', query => 'SELECT 1')}), '{"a": null}', "refused: $reason");
+	}
+	# It says that names are numbers: taken for texts they would be addresses.
+	$db->create_server($node, 'try', port => fake_row($column, "\0\0" . 'AAAAAAAA'), tls => 'off', ca_file => undef, stall_timeout => 2);
+	my (undef, undef, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
+		IMPORT FOREIGN SCHEMA shop FROM SERVER try INTO public});
+	like($err, qr/HV000: the source lists tables otherwise than by their names/, 'numbers are no names');
 	return;
+}
+
+# The port of a server that prepares any statement as one of that column, and has that row.
+sub fake_row
+{
+	my ($column, $row) = @_;
+	my $end = "\xfe\0\0\2\0";
+	my $done = packet(1, "\0\0\0\2\0\0\0");
+	my ($port) = fake(greeting(0), packet(2, "\0\0\0\2\0\0\0"), ($done) x 4,
+		packet(1, "\0" . pack('VvvCv', 1, 1, 0, 0, 0)) . packet(2, $column) . packet(3, $end),
+		packet(1, "\1") . packet(2, $column) . packet(3, $end) . packet(4, $row) . packet(5, $end));
+	return $port;
 }
 
 sub sockets
