@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 
 #include "base/compat.h"
+#include "base/errors.h"
 #include "driver_mysql/mysql_session.h"
 
 #include <errmsg.h>
@@ -119,6 +120,7 @@ static const Meaning meanings[] = {
 	  "Check options \"host\" and \"port\" of the server, and that it is running." },
 };
 
+static int code_of(MysqlSession *session, const Meaning *meaning);
 static unsigned int number_of(const MysqlSession *session);
 static const Meaning *meaning_of(unsigned int number);
 static void throw_connecting(MysqlSession *session) pg_attribute_noreturn();
@@ -141,7 +143,7 @@ cs_mysql_throw(MysqlSession *session)
 			 errdetail("%s (number %u).", cs_mysql_message(session), number),
 			 errhint("Run it again when the source is back. A server that ends connections on its "
 					 "own says why in its log.")));
-	ereport(ERROR, (errcode(cs_mysql_sqlstate(number)), errmsg("%s", cs_mysql_message(session)),
+	ereport(ERROR, (errcode(code_of(session, meaning)), errmsg("%s", cs_mysql_message(session)),
 					errdetail("Error number %u of the source.", number),
 					meaning && meaning->hint ? errhint("%s", meaning->hint) : 0));
 }
@@ -164,12 +166,21 @@ cs_mysql_message(MysqlSession *session)
 	return pnstrdup(text, len);
 }
 
-int
-cs_mysql_sqlstate(unsigned int number)
+/* An error of the statement or its values that has no meaning of its own comes again; others may pass. */
+static int
+code_of(MysqlSession *session, const Meaning *meaning)
 {
-	const Meaning *meaning = meaning_of(number);
+	static const char *const of_statement[] = { "0A", "21", "22", "23", "42" };
+	const char *state = mysql_sqlstate(session->mysql);
 
-	return meaning ? meaning->code : ERRCODE_FDW_ERROR;
+	if (meaning)
+		return meaning->code;
+	if (mysql_errno(session->mysql) == 0 && session->stmt)
+		state = mysql_stmt_sqlstate(session->stmt);
+	for (int i = 0; i < (int) lengthof(of_statement); i++)
+		if (strncmp(state, of_statement[i], 2) == 0)
+			return CS_ERRCODE_REFUSED;
+	return ERRCODE_FDW_ERROR;
 }
 
 static unsigned int

@@ -97,7 +97,6 @@ extern int cs_mysql_wait(MysqlSession *session);
 /* error.c: throws what the library says of its last call; what: what could not be done, NULL: a statement. */
 extern void cs_mysql_throw(MysqlSession *session) pg_attribute_noreturn();
 extern char *cs_mysql_message(MysqlSession *session);
-extern int cs_mysql_sqlstate(unsigned int number);
 
 /* statement.c */
 extern void cs_mysql_run(MysqlSession *session, const char *sql);

@@ -140,6 +140,8 @@ sub test_statements
 	fails('the table was dropped', '42P01', "Table 'shop.u' doesn't exist.*DETAIL:  Error number 1146.*HINT");
 	like(run_sync($node, 'u')->{_stderr}, qr/Table 'shop.u' doesn't exist/, 'as an object');
 	pg(q{SELECT censync_drop_sync('u')});
+	# What has no meaning of its own, but is the statement's: it is not tried again.
+	fails('a value that cannot be', 'HV00L', 'DOUBLE value is out of range.*DETAIL:  Error number 1690', 'SELECT id, exp(id + 1000) AS v FROM t');
 	# Definitions are checked when they are made: this one is wrong afterwards.
 	$db->sql(q{CREATE FUNCTION late() RETURNS int RETURN 1; GRANT EXECUTE ON shop.* TO reader@'%'});
 	set_query('SELECT late() AS id, 1 AS v');
