@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 
 my $node = new_node('main', "fsync = off\nlog_statement = none\nmax_parallel_workers_per_gather = 0\ncensync.http_retries = 2");
 my $http = start_http();
-my $json = JSON::PP->new->canonical->allow_nonref;
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my $directory = PostgreSQL::Test::Utils::tempdir('keys');
 my %key = (clear => new_key('clear'), locked => new_key('locked', 'the pass phrase'), other => new_key('other'));
 my %context = (database => 'SHOP', schema => 'PUBLIC', warehouse => 'LOAD_WH', role => 'READER');

@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 
 my $node = new_node('main', "fsync = off\nlog_statement = none\nmax_parallel_workers_per_gather = 0\ncensync.http_retries = 2\ncensync.allowed_hosts = '127.0.0.0/8, ::1, localhost'");
 my $http = start_http();
-my $json = JSON::PP->new->canonical->allow_nonref;
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my $token = 'dapi-secret-of-the-test';
 
 sql('CREATE SCHEMA imported');
