@@ -35,7 +35,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(
   new_node start_http create_server run_sync
-  table_state rss_kb backend_pid wait_for sql_literal sql_ident
+  table_state rss_kb backend_pid wait_for sql_literal sql_ident soon
 );
 
 =pod
@@ -227,6 +227,24 @@ sub wait_for
 	}
 	Test::More::diag("waited in vain for: $sql\nlast answer: $out\n$err");
 	return 0;
+}
+
+=pod
+
+=item soon(seconds)
+
+How long something may take that takes so long at most where nothing else runs: more while the machine has more to
+do than it has processors.
+
+=cut
+
+sub soon
+{
+	my ($seconds) = @_;
+	my ($load) = split / /, PostgreSQL::Test::Utils::slurp_file('/proc/loadavg');
+	my $processors = () = PostgreSQL::Test::Utils::slurp_file('/proc/cpuinfo') =~ /^processor/mg;
+	my $share = 2 * $load / ($processors || 1);
+	return $seconds * ($share > 1 ? $share : 1);
 }
 
 =pod

@@ -184,7 +184,7 @@ sub test_cancel
 		my $start = time;
 		is(sql(sprintf q{SET ROLE operator; RESET ROLE; SELECT censync_cancel(%d)}, $run), 't', "$name: canceled");
 		is(wait_run($run), 'canceled|start|0|57014', "$name: logged");
-		cmp_ok(time - $start, '<', 10, "$name: soon");
+		cmp_ok(time - $start, '<', soon(10), "$name: soon");
 	}
 	my $run = sql(q{SELECT censync_start('stalled mute')});
 	running($run);
@@ -215,7 +215,7 @@ sub test_shutdown
 	sql("SELECT censync_cancel($deaf)");
 	my $start = time;
 	$node->stop('fast');
-	cmp_ok(time - $start, '<', 3, 'a shutdown does not wait');
+	cmp_ok(time - $start, '<', soon(3), 'a shutdown does not wait');
 	$node->start;
 	is(sql(sprintf q{SELECT string_agg(DISTINCT status || ' ' || error_code, ', ') FROM censync.runs WHERE run_id IN (%s)}, join ',', @runs),
 		'canceled 57014', 'and the log says what became of the runs');

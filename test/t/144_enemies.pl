@@ -274,7 +274,7 @@ sub test_cancel
 			my $start = time;
 			sql(sprintf $end{$how}, $run);
 			is(sql("SELECT status, error_code FROM censync_wait($run, '10 s')"), 'canceled|57014', "cancel: $name, by $how");
-			cmp_ok(time - $start, '<', 1.5, "cancel: $name: within a second");
+			cmp_ok(time - $start, '<', soon(1.5), "cancel: $name: within a second");
 		}
 	}
 	end_session($holder);
@@ -286,7 +286,7 @@ sub test_cancel
 	sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'waiter'});
 	$waiter->{run}->finish;
 	like(${ $waiter->{err} }, qr/canceling statement due to user request/, 'cancel: one who waits');
-	cmp_ok(time - $start, '<', 1.5, 'cancel: within a second');
+	cmp_ok(time - $start, '<', soon(1.5), 'cancel: within a second');
 	is(sql("SELECT status FROM censync.runs WHERE run_id = $run"), 'running', 'cancel: what he waits for goes on');
 	sql("SELECT censync_cancel($run)");
 	wait_sql("SELECT status = 'canceled' FROM censync.runs WHERE run_id = $run");
@@ -316,7 +316,7 @@ sub test_dropped
 		fails("dropped: $what: but the sync itself does not, while it runs", q{SELECT censync_drop_sync('goes')}, qr/sync "goes" is running/);
 		my $start = time;
 		my (undef, undef, $err) = $node->psql('postgres', $how);
-		cmp_ok(time - $start, '<', 2, "dropped: $what: waits for nobody");
+		cmp_ok(time - $start, '<', soon(2), "dropped: $what: waits for nobody");
 		is($err =~ s/^(?:psql:\S+ NOTICE: |DETAIL: |drop cascades).*\n?//gmr, '', "dropped: $what: goes");
 		$http->release("gate_$what", 10);
 		ok(wait_sql("SELECT status NOT IN ('queued', 'running') FROM censync.run_log WHERE run_id = $run"), "dropped: $what: the run ends");
@@ -344,7 +344,7 @@ sub test_delivering
 	$hook->('hole');
 	my $start = time;
 	sql('DROP DATABASE hole');
-	cmp_ok(time - $start, '<', 4, 'delivering: DROP DATABASE');
+	cmp_ok(time - $start, '<', soon(4), 'delivering: DROP DATABASE');
 	sql(q{SELECT censync_unschedule('tick'); SELECT censync_unschedule('child')});
 	$hook->('postgres');
 	is(sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'censync maintenance' AND backend_xmin IS NOT NULL}), '0', 'delivering: without a snapshot');
@@ -354,7 +354,7 @@ sub test_delivering
 	ok($http->wait_state(sub { $_->{waiting}{hook_postgres} }), 'delivering: another one tries again');
 	$start = time;
 	$node->stop('fast');
-	cmp_ok(time - $start, '<', 3, 'delivering: a shutdown');
+	cmp_ok(time - $start, '<', soon(3), 'delivering: a shutdown');
 	$http->release('hook_postgres', 1000);
 	$node->start;
 	ok(wait_sql(q{SELECT bool_and(status = 'delivered') FROM censync.deliveries}, undef, 60), 'delivering: after all, it is told');
@@ -369,7 +369,7 @@ sub test_drop_extension
 	running($run);
 	my $start = time;
 	sql('DROP EXTENSION censync CASCADE');
-	cmp_ok(time - $start, '<', 3, 'extension: dropped while a run waits for its source');
+	cmp_ok(time - $start, '<', soon(3), 'extension: dropped while a run waits for its source');
 	ok(wait_sql(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'censync scheduler'}), 'extension: the scheduler leaves');
 	sql('CREATE EXTENSION censync');
 	sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'censync worker'});
