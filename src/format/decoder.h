@@ -147,4 +147,7 @@ extern char *cs_decoder_record_json(CsDecoder *decoder, const CsRecord *record);
  * delimiter: the element type's.  Throws 22P02 on text that is not a JSON array. */
 extern char *cs_json_array_literal(const char *json, int len, char delimiter, bool json_elements);
 
+/* Would the server's parser recurse too deep over it?  It throws then. */
+extern bool cs_json_is_too_deep(const char *json, size_t len);
+
 #endif /* CS_DECODER_H */

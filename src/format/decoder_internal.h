@@ -101,7 +101,6 @@ extern bool cs_json_escapes_exist(const CsText *text, const char *json, size_t l
 extern JsonParseErrorType cs_json_validate(const char *json, size_t len, int encoding,
 										   bool need_escapes, char **detail);
 extern bool cs_json_is_closed(const char *json, size_t len);
-extern bool cs_json_is_too_deep(const char *json, size_t len);
 extern int cs_json_errcode(JsonParseErrorType error);
 extern char *cs_json_record_json(CsDecoder *decoder, const CsRecord *record);
 

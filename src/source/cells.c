@@ -334,6 +334,8 @@ make_jsonb(char *text, int len, char **why)
 	JsonLexContext *lex = cs_json_lex_create(text, len, GetDatabaseEncoding(), true);
 	JsonParseErrorType error;
 
+	if (cs_json_is_too_deep(text, len))
+		return cs_cell_fail(&field, "JSON nested too deep", why);
 	actions.semstate = why;
 	actions.scalar = check_number;
 	error = pg_parse_json(lex, &actions);
