@@ -23,7 +23,7 @@
 
 /* What SQL Server has at most.  FreeTDS takes numbers of 77 digits. */
 #define MAX_PRECISION 38
-#define MAX_DAYS (10000 * 366) /* from 2000, in either direction */
+#define MAX_DAYS (INT64CONST(10000) * 366) /* from 2000, in either direction */
 
 static Datum number(const char *digits);
 static char *digits_of(const DBNUMERIC *number);

@@ -157,16 +157,18 @@ JSON
 
 sub test_invalid_values
 {
+	my $deep = '[' x 20000 . ']' x 20000;
+
 	$queries{invalid} = qq({"schema": {"fields": [{"name":"id","type":"INTEGER"},{"name":"d","type":"DATE"},{"name":"n","type":"NUMERIC"},{"name":"b","type":"BYTES"},{"name":"j","type":"JSON"}]},
 		"rows": [{"f":[{"v":"1"},{"v":"2024-02-30"},{"v":"1"},{"v":""},{"v":"1"}]},{"f":[{"v":"2"},{"v":null},{"v":"1x"},{"v":""},{"v":"1"}]},{"f":[{"v":"3"},{"v":null},{"v":"1"},{"v":"!"},{"v":"1"}]},
-		{"f":[{"v":"4"},{"v":null},{"v":"1"},{"v":""},{"v":"{"}]},{"f":[{"v":"9223372036854775808"},{"v":null},{"v":"1"},{"v":""},{"v":"1"}]},{"f":[{"v":"6"},{"v":null},{"v":"1"},{"v":""}]},{"f":[{"v":"7"},{"v":"2024-02-29"},{"v":"1.0"},{"v":"AA=="},{"v":"[]"}]}]});
+		{"f":[{"v":"4"},{"v":null},{"v":"1"},{"v":""},{"v":"{"}]},{"f":[{"v":"5"},{"v":null},{"v":"1"},{"v":""},{"v":"$deep"}]},{"f":[{"v":"9223372036854775808"},{"v":null},{"v":"1"},{"v":""},{"v":"1"}]},{"f":[{"v":"6"},{"v":null},{"v":"1"},{"v":""}]},{"f":[{"v":"7"},{"v":"2024-02-29"},{"v":"1.0"},{"v":"AA=="},{"v":"[]"}]}]});
 	world();
 	$node->safe_psql('postgres', q{CREATE TABLE invalid (id bigint PRIMARY KEY, d date, n numeric, b bytea, j jsonb);
 		SELECT censync_create_sync('invalid', 'invalid', 'upsert', server => 'bq', query => 'invalid', options => '{"max_rejected": 1.0}')});
 	my $run = run_sync($node, 'invalid');
-	is("$run->{records_read} $run->{records_created} $run->{records_invalid}", '7 1 6', 'values that are none are invalid records') or diag(explain($run));
+	is("$run->{records_read} $run->{records_created} $run->{records_invalid}", '8 1 7', 'values that are none are invalid records') or diag(explain($run));
 	is($node->safe_psql('postgres', q{SELECT string_agg(reason, ' ; ' ORDER BY record_number) FROM censync.records JOIN censync.runs USING (run_id) WHERE sync = 'invalid'}),
-		'no date: "2024-02-30" ; no number: "1x" ; no base64: "!" ; no JSON: "{" ; out of range of bigint: "9223372036854775808" ; record has 4 values for 5 columns', '... each for its reason');
+		'no date: "2024-02-30" ; no number: "1x" ; no base64: "!" ; no JSON: "{" ; JSON nested too deep: "' . '[' x 60 . '..." ; out of range of bigint: "9223372036854775808" ; record has 4 values for 5 columns', '... each for its reason');
 	return;
 }
 
