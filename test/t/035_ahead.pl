@@ -41,7 +41,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION long_nap(id int) RETURNS boolean LANGUAGE plpgsql AS $$
 	BEGIN
 		IF id = 9000 THEN
-			PERFORM pg_sleep(3);
+			PERFORM pg_sleep(8);
 			RAISE LOG 'the nap ends at % s', extract(epoch FROM clock_timestamp());
 		END IF;
 		RETURN true;
@@ -232,10 +232,10 @@ sub test_cancel
 	return;
 }
 
-# The page ahead has to wait for three seconds, most of it outside: its time has not begun.
+# The page ahead has to wait for eight seconds, most of it outside: its time has not begun.
 sub test_slow_reader
 {
-	create_server($node, 'hasty', $http, stall_timeout => 1, timeout => 2);
+	create_server($node, 'hasty', $http, stall_timeout => 3, timeout => 6);
 	my $name = new_sync('pages/link?set=large&size=10000', $paging{link}, type => 'very_slow', server => 'hasty');
 	requests();
 	my $run = run_sync($node, $name);
@@ -244,8 +244,8 @@ sub test_slow_reader
 	my ($nap_end) = PostgreSQL::Test::Utils::slurp_file($node->logfile) =~ /the nap ends at ([0-9.]+) s/;
 	cmp_ok($times[1], '<', $nap_end, 'slow reader: the second page was asked for before the rest');
 	# The time of a request that is needed counts.
-	$run = run_sync($node, new_sync('pages/link?set=seven&size=3&pause=4', $paging{link}, server => 'hasty'));
-	like($run->{error_message}, qr/has sent nothing for 1 s/, 'slow reader: a slow server is told from it');
+	$run = run_sync($node, new_sync('pages/link?set=seven&size=3&pause=8', $paging{link}, server => 'hasty'));
+	like($run->{error_message}, qr/has sent nothing for 3 s/, 'slow reader: a slow server is told from it');
 	return;
 }
 
