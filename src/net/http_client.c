@@ -29,11 +29,9 @@ typedef struct Hop
 	bool ahead; /* sent before its answer is needed */
 } Hop;
 
-static CsHttpRequest *copy_request(const CsHttpRequest *request);
 static void forget_farewell(CsHttp *http);
 static List *copy_secrets(List *secrets);
 static void begin_exchange(CsHttp *http, const CsHttpRequest *request);
-static bool is_same(const CsHttpRequest *a, const CsHttpRequest *b);
 static void take_ahead(CsHttp *http);
 static void check_headers(List *headers);
 static bool is_token(const char *name);
@@ -148,32 +146,12 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 			http->ahead = cs_transfer_create(&http->options, http->transfer);
 		MemoryContextSwitchTo(http->ahead_exchange);
 		count_start(http, cs_clock_steady());
-		http->asked_ahead = copy_request(request);
+		http->asked_ahead = cs_request_copy(request);
 		start_hop(http, http->asked_ahead, &hop, http->ahead);
 		cs_transfer_work(http->ahead);
 	}
 	MemoryContextSwitchTo(old);
 	return http->asked_ahead != NULL;
-}
-
-/* Its headers go into libcurl's hands at once; its body does not. */
-static CsHttpRequest *
-copy_request(const CsHttpRequest *request)
-{
-	CsHttpRequest *copy = palloc(sizeof(CsHttpRequest));
-
-	*copy = *request;
-	copy->method = pstrdup(request->method);
-	copy->url = pstrdup(request->url);
-	if (request->body)
-	{
-		char *body = palloc(request->body_len + 1);
-
-		memcpy(body, request->body, request->body_len);
-		body[request->body_len] = '\0';
-		copy->body = body;
-	}
-	return copy;
 }
 
 void
@@ -262,7 +240,7 @@ copy_secrets(List *secrets)
 static void
 begin_exchange(CsHttp *http, const CsHttpRequest *request)
 {
-	bool is_ahead = http->asked_ahead != NULL && is_same(http->asked_ahead, request);
+	bool is_ahead = http->asked_ahead != NULL && cs_request_is_same(http->asked_ahead, request);
 
 	cs_transfer_drop(http->transfer);
 	if (is_ahead)
@@ -282,16 +260,6 @@ begin_exchange(CsHttp *http, const CsHttpRequest *request)
 	check_headers(request->credentials);
 	if (!is_token(request->method))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid HTTP method")));
-}
-
-static bool
-is_same(const CsHttpRequest *a, const CsHttpRequest *b)
-{
-	if (strcmp(a->method, b->method) != 0 || strcmp(a->url, b->url) != 0 ||
-		(a->body == NULL) != (b->body == NULL))
-		return false;
-	return a->body == NULL ||
-		   (a->body_len == b->body_len && memcmp(a->body, b->body, a->body_len) == 0);
 }
 
 /* The request ahead becomes the present one. */

@@ -93,6 +93,12 @@ typedef struct CsTransferRequest
 	int tunnel_port;	   /* on 127.0.0.1, to connect to in place of the host's address; 0: none */
 } CsTransferRequest;
 
+/* In CurrentMemoryContext; its headers are not copied: they go into libcurl's hands at once. */
+extern CsHttpRequest *cs_request_copy(const CsHttpRequest *request);
+
+/* Of the same method, URL and body. */
+extern bool cs_request_is_same(const CsHttpRequest *a, const CsHttpRequest *b);
+
 typedef enum CsTransferStatus
 {
 	CS_TRANSFER_DATA,

@@ -168,7 +168,7 @@ sub test_invalid_values
 	my $run = run_sync($node, 'invalid');
 	is("$run->{records_read} $run->{records_created} $run->{records_invalid}", '8 1 7', 'values that are none are invalid records') or diag(explain($run));
 	is($node->safe_psql('postgres', q{SELECT string_agg(reason, ' ; ' ORDER BY record_number) FROM censync.records JOIN censync.runs USING (run_id) WHERE sync = 'invalid'}),
-		'no date: "2024-02-30" ; no number: "1x" ; no base64: "!" ; no JSON: "{" ; JSON nested too deep: "' . '[' x 60 . '..." ; out of range of bigint: "9223372036854775808" ; record has 4 values for 5 columns', '... each for its reason');
+		'no date: "2024-02-30" ; no number: "1x" ; no base64: "!" ; no JSON: "{" ; JSON that is nested too deep: "' . '[' x 60 . '..." ; out of range of bigint: "9223372036854775808" ; record has 4 values for 5 columns', '... each for its reason');
 	return;
 }
 

@@ -179,11 +179,12 @@ sub test_partitions
 	is(scalar(grep { $_->{path} =~ m{/statements/[^/]+$} && !exists $_->{query}{partition} } @log), 4, 'polled until it was there');
 	is(join(' ', sort map { $_->{query}{partition} } grep { exists $_->{query}{partition} } @log), '0 1 2', 'each partition was asked for once');
 
-	serve({ many => numbered([ 3, 1, 5, 0, 2, 4, 1, 1 ], delay => { 1 => 2, 2 => 0.1 }) });
+	serve({ many => numbered([ 3, 1, 5, 0, 2, 4, 1, 1 ], delay => { 1 => 3, 2 => 0.1 }) });
 	foreign_table('many', '"ID" int, "NAME" text', query => 'many');
 	is(sql('SELECT string_agg("ID"::text, \' \') FROM many'), join(' ', 1 .. 17), 'late partitions come in order, empty ones are none');
 	my %times = map { $_->{query}{partition} => $_->{time} } grep { exists $_->{query}{partition} } $http->log;
-	cmp_ok($times{3} - $times{1}, '<', 2, 'four are asked for at a time');
+	# One after the other, the fourth would wait for the second's answer.
+	cmp_ok($times{3} - $times{1}, '<', 3, 'four are asked for at a time');
 
 	serve({ none => numbered([0]), gone => { %{ numbered([]) }, parts => [] } });
 	foreign_table('none', '"ID" int', query => 'none');
