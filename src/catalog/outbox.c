@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "catalog/definition.h"
 #include "catalog/events.h"
 #include "catalog/spi.h"
 
@@ -25,8 +26,9 @@ cs_outbox_next(Oid caller)
 
 	cs_catalog_begin(&access);
 	cs_args_add(&args, OIDOID, ObjectIdGetDatum(caller), false);
+	cs_args_add_text(&args, cs_home());
 	if (cs_catalog_execute("SELECT d.delivery_id, d.event_id, d.event, d.owner_oid, d.server_oid, "
-						   "d.body, d.attempts, d.created_at FROM censync.outbox d "
+						   "d.body, d.attempts, d.created_at, d.home = $2 FROM censync.outbox d "
 						   "WHERE d.status = 'pending' AND d.next_attempt_at <= clock_timestamp() "
 						   "AND pg_has_role($1, d.owner_oid, 'USAGE') AND NOT EXISTS ("
 						   "SELECT FROM censync.outbox b WHERE b.status = 'pending' AND b.holds "
@@ -43,6 +45,7 @@ cs_outbox_next(Oid caller)
 		delivery->body = cs_catalog_text(&access, 0, 6);
 		delivery->attempts = DatumGetInt32(cs_catalog_datum(0, 7, &isnull));
 		delivery->created_at = DatumGetTimestampTz(cs_catalog_datum(0, 8, &isnull));
+		delivery->at_home = DatumGetBool(cs_catalog_datum(0, 9, &isnull));
 	}
 	cs_catalog_end(&access);
 	return delivery;

@@ -8,6 +8,12 @@
 #include "postgres.h"
 
 #include "format/json_document.h"
+#include "format/json_words.h"
+
+/* Bytes outside of strings that scan_value does something about. */
+static const bool tells[256] = {
+	['"'] = true, ['{'] = true, ['['] = true, ['}'] = true, [']'] = true, ['\n'] = true,
+};
 
 static bool read_element(JsonDocument *doc, CsRecord *record);
 static const char *scan_value(JsonDocument *doc, const char *p, const char *end);
@@ -83,10 +89,19 @@ scan_value(JsonDocument *doc, const char *p, const char *end)
 			p = scan_string(doc, p, end);
 		else
 		{
-			char c = *p++;
+			char c;
 
+			while (!tells[(unsigned char) *p])
+				if (++p == end)
+					return NULL;
+			c = *p++;
 			if (c == '"')
-				doc->in_string = true;
+			{
+				p = cs_json_find_quote(p, end);
+				doc->in_string = p == end || *p != '"';
+				if (!doc->in_string)
+					p++;
+			}
 			else if (c == '{' || c == '[')
 			{
 				doc->depth++;
@@ -96,8 +111,7 @@ scan_value(JsonDocument *doc, const char *p, const char *end)
 				doc->depth--;
 			else
 			{
-				if (c == '\n')
-					p = skip_indentation(p, end);
+				p = skip_indentation(p, end);
 				continue;
 			}
 		}
@@ -127,22 +141,20 @@ scan_string(JsonDocument *doc, const char *p, const char *end)
 		doc->escaped = false;
 		p++;
 	}
-	while (p < end)
+	while ((p = cs_json_find_quote(p, end)) < end)
 	{
-		char c = *p++;
-
-		if (c == '"')
+		if (*p++ == '"')
 		{
 			doc->in_string = false;
-			break;
+			return p;
 		}
-		if (c == '\\' && p++ == end)
+		if (p++ == end)
 		{
 			doc->escaped = true;
 			return end;
 		}
 	}
-	return p;
+	return end;
 }
 
 static const char *

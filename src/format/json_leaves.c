@@ -11,6 +11,7 @@
 
 #include "format/decoder_internal.h"
 #include "format/json_leaves.h"
+#include "format/json_plain.h"
 
 /* A part of a name. */
 typedef struct LeafNode
@@ -36,9 +37,15 @@ struct CsJsonLeaves
 	LeafNode root;
 	int n;
 	Leaf *leaves;
-	bool valid; /* so far */
+	bool plain;				 /* all are values of the document's own members */
+	JsonNames names;		 /* if plain: theirs */
+	CsProjection projection; /* same */
+	bool escapes;			 /* the document has a backslash somewhere */
+	bool valid;				 /* so far */
 };
 
+static void prepare_plain(CsJsonLeaves *leaves, char *const *names);
+static bool read_plain(CsJsonLeaves *leaves, const char *json, CsField *fields);
 static void add_name(LeafNode *node, const char *name, int leaf);
 static LeafNode *find_child(LeafNode *node, const char *name, int len);
 static void walk_object(CsJsonLeaves *leaves, LeafNode *node, const char *json);
@@ -47,10 +54,10 @@ static void take_value(CsJsonLeaves *leaves, LeafNode *node, const char *rest, i
 					   const char *value, int len);
 static void add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len);
 static void append_elements(StringInfo to, const char *value, int len);
-static bool read_leaf(const Leaf *leaf, CsField *field);
+static bool read_leaf(const CsJsonLeaves *leaves, int i, CsField *field);
 static void unwrap(const char **text, int *len, bool point);
-static bool set_field(CsField *field, const char *text, int len);
-static bool set_string(CsField *field, const char *text, int len);
+static bool set_field(CsField *field, const char *text, int len, bool escapes);
+static bool set_string(CsField *field, const char *text, int len, bool escapes);
 static bool is_null(const char *text);
 static const char *resolve_name(const char *name, int *len);
 static const char *skip_spaces(const char *p);
@@ -65,24 +72,67 @@ cs_json_leaves_create(int n, char *const *names, const CsLeafKind *kinds)
 	leaves->n = n;
 	leaves->leaves = palloc0(sizeof(Leaf) * Max(1, n));
 	leaves->root.leaf = -1;
+	leaves->plain = n > 0;
 	for (int i = 0; i < n; i++)
 	{
 		leaves->leaves[i].kind = kinds[i];
 		add_name(&leaves->root, names[i], i);
+		leaves->plain = leaves->plain && strchr(names[i], '.') == NULL &&
+						(kinds[i] == CS_LEAF_VALUE || kinds[i] == CS_LEAF_POINT);
 	}
+	if (leaves->plain)
+		prepare_plain(leaves, names);
 	return leaves;
+}
+
+static void
+prepare_plain(CsJsonLeaves *leaves, char *const *names)
+{
+	leaves->projection.ncolumns = leaves->n;
+	leaves->projection.names = palloc(sizeof(char *) * leaves->n);
+	memcpy(leaves->projection.names, names, sizeof(char *) * leaves->n);
+	leaves->projection.seen = palloc0(sizeof(bool) * leaves->n);
+	cs_json_names_build(&leaves->names, &leaves->projection);
 }
 
 bool
 cs_json_leaves_read(CsJsonLeaves *leaves, char *json, CsField *fields)
 {
+	if (leaves->plain && read_plain(leaves, json, fields))
+		return true;
 	for (int i = 0; i < leaves->n; i++)
 		leaves->leaves[i].text = NULL;
 	leaves->valid = true;
+	leaves->escapes = strchr(json, '\\') != NULL;
 	walk_object(leaves, &leaves->root, json);
 	for (int i = 0; i < leaves->n; i++)
-		leaves->valid = read_leaf(&leaves->leaves[i], &fields[i]) && leaves->valid;
+		leaves->valid = read_leaf(leaves, i, &fields[i]) && leaves->valid;
 	return leaves->valid;
+}
+
+/* Nothing in objects, no dotted names: the quick way.  It needs room, and may not touch json unless it is true. */
+static bool
+read_plain(CsJsonLeaves *leaves, const char *json, CsField *fields)
+{
+	size_t len = strlen(json);
+	char *text = palloc(len + CS_JSON_PADDING);
+
+	memcpy(text, json, len);
+	memset(text + len, 0, CS_JSON_PADDING);
+	memset(fields, 0, sizeof(CsField) * leaves->n);
+	if (!cs_json_plain_read(&leaves->names, leaves->projection.seen, text, fields,
+							GetDatabaseEncoding() == PG_UTF8))
+		return false;
+	for (int i = 0; i < leaves->n; i++)
+	{
+		if (fields[i].kind != CS_VALUE_ARRAY)
+			continue;
+		leaves->escapes = true;
+		leaves->leaves[i].text = fields[i].text;
+		leaves->leaves[i].len = fields[i].len;
+		(void) read_leaf(leaves, i, &fields[i]);
+	}
+	return true;
 }
 
 bool
@@ -176,7 +226,7 @@ walk_object(CsJsonLeaves *leaves, LeafNode *node, const char *json)
 	{
 		LeafNode *child;
 
-		if (memchr(name, '\\', name_len))
+		if (leaves->escapes && memchr(name, '\\', name_len))
 			name = resolve_name(name, &name_len);
 		child = find_dotted(node, &name, &name_len);
 		if (child)
@@ -272,8 +322,9 @@ append_elements(StringInfo to, const char *value, int len)
 
 /* False: it has what is no character. */
 static bool
-read_leaf(const Leaf *leaf, CsField *field)
+read_leaf(const CsJsonLeaves *leaves, int i, CsField *field)
 {
+	const Leaf *leaf = &leaves->leaves[i];
 	const char *text = leaf->text;
 	int len = leaf->len;
 
@@ -289,7 +340,7 @@ read_leaf(const Leaf *leaf, CsField *field)
 		text = psprintf("[%.*s]", len, text);
 		len += 2;
 	}
-	return set_field(field, text, len);
+	return set_field(field, text, len, leaves->escapes);
 }
 
 /* An array of one value is that value; *text NULL: there is none. */
@@ -321,10 +372,10 @@ unwrap(const char **text, int *len, bool point)
 }
 
 static bool
-set_field(CsField *field, const char *text, int len)
+set_field(CsField *field, const char *text, int len, bool escapes)
 {
 	if (*text == '"')
-		return set_string(field, text + 1, len - 2);
+		return set_string(field, text + 1, len - 2, escapes);
 	field->kind = *text == '{'					 ? CS_VALUE_OBJECT
 				  : *text == '['				 ? CS_VALUE_ARRAY
 				  : *text == 't' || *text == 'f' ? CS_VALUE_BOOL
@@ -336,7 +387,7 @@ set_field(CsField *field, const char *text, int len)
 }
 
 static bool
-set_string(CsField *field, const char *text, int len)
+set_string(CsField *field, const char *text, int len, bool escapes)
 {
 	StringInfoData plain;
 
@@ -344,7 +395,7 @@ set_string(CsField *field, const char *text, int len)
 	field->text = (char *) text;
 	field->text[len] = '\0';
 	field->len = len;
-	if (memchr(text, '\\', len) == NULL)
+	if (!escapes || memchr(text, '\\', len) == NULL)
 		return true;
 	if (!cs_json_escapes_are_valid(text, len) || GetDatabaseEncoding() != PG_UTF8)
 		return false;
@@ -388,7 +439,11 @@ skip_value(const char *p)
 	if (*p == '"')
 		return skip_string(p);
 	if (*p != '{' && *p != '[')
-		return p + strcspn(p, ",]} \t\r\n");
+	{
+		while (*p != ',' && *p != ']' && *p != '}' && *p != '\0' && !cs_json_is_space(*p))
+			p++;
+		return p;
+	}
 	do
 	{
 		if (*p == '"')
@@ -408,7 +463,8 @@ skip_string(const char *p)
 {
 	for (p++;; p += 2)
 	{
-		p += strcspn(p, "\"\\");
+		while (*p != '"' && *p != '\\' && *p != '\0')
+			p++;
 		if (*p == '"')
 			return p + 1;
 		if (*p == '\0' || p[1] == '\0')

@@ -10,11 +10,7 @@
 
 #include "format/decoder_internal.h"
 #include "format/json_plain.h"
-
-/* All eight bytes of a word at once (Hacker's Delight, 6-1): is one of them below n, or zero? */
-#define BYTES(b) (UINT64CONST(0x0101010101010101) * (b))
-#define ANY_BELOW(word, n) (((word) -BYTES(n)) & ~(word) &BYTES(0x80))
-#define ANY_ZERO(word) ANY_BELOW(word, 1)
+#include "format/json_words.h"
 
 /* Containers inside each other; more are the parser's business. */
 #define MAX_PLAIN_DEPTH 32
@@ -203,7 +199,8 @@ end_of_string(char *p, bool utf8, char **end)
 		uint64 word;
 
 		memcpy(&word, p, sizeof(word));
-		if (ANY_BELOW(word, ' ') | ANY_ZERO(word ^ BYTES('"')) | ANY_ZERO(word ^ BYTES('\\')))
+		if (CS_ANY_BELOW(word, ' ') | CS_ANY_ZERO(word ^ CS_BYTES('"')) |
+			CS_ANY_ZERO(word ^ CS_BYTES('\\')))
 			break;
 	}
 	while ((unsigned char) *p >= ' ' && *p != '"' && *p != '\\')

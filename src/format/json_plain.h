@@ -7,6 +7,9 @@
 
 #include "format/json_names.h"
 
+/* Words are read whole. */
+#define CS_JSON_PADDING 8
+
 /*
  * Reads one record's text, NUL-terminated with eight bytes to spare, into fields (all zero before).  True
  * only for valid JSON of strings, numbers, literals, and containers without escapes; for anything else false, and the server's parser

@@ -18,9 +18,6 @@
 /* After a record that was not plain, so many are taken for the same. */
 #define NOT_PLAIN_EITHER 15
 
-/* Words are read whole. */
-#define WORD_PADDING 8
-
 static bool read_plain(CsJsonPicker *picker, const CsRecord *record);
 static bool check_record(CsJsonPicker *picker, bool too_deep, CsRecord *record);
 static void parse_record(CsJsonPicker *picker, CsRecord *record);
@@ -98,9 +95,9 @@ read_plain(CsJsonPicker *picker, const CsRecord *record)
 
 	if (picker->names.any_path || (picker->not_plain > 0 && picker->not_plain--))
 		return false;
-	text = palloc(record->rawlen + WORD_PADDING);
+	text = palloc(record->rawlen + CS_JSON_PADDING);
 	memcpy(text, record->raw, record->rawlen);
-	memset(text + record->rawlen, 0, WORD_PADDING);
+	memset(text + record->rawlen, 0, CS_JSON_PADDING);
 	if (picker->shape == CS_ROW_OBJECT
 			? cs_json_plain_read(&picker->names, picker->projection->seen, text, picker->fields,
 								 picker->text->encoding == PG_UTF8)

@@ -109,7 +109,7 @@ cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request)
 	transfer->timeout = timeout_from_now(transfer);
 	transfer->deadline = 0;
 	transfer->stall_us = transfer->stall_bytes = transfer->received = 0;
-	transfer->len = 0;
+	transfer->len = transfer->handed_len = 0;
 	transfer->room = request->ahead ? AHEAD_SIZE : BUFFER_SIZE;
 	cs_transfer_set_options(transfer, request);
 	set_callbacks(transfer);
@@ -130,6 +130,13 @@ bool
 cs_transfer_is_received(const CsTransfer *transfer)
 {
 	return transfer->done && transfer->failure.kind == CS_FAILURE_NONE;
+}
+
+void
+cs_transfer_latest(const CsTransfer *transfer, const char **data, size_t *len)
+{
+	*data = transfer->len > 0 ? transfer->buffer : transfer->handed;
+	*len = transfer->len > 0 ? transfer->len : transfer->handed_len;
 }
 
 bool
@@ -241,6 +248,7 @@ hand_out(CsTransfer *transfer)
 
 	transfer->buffer = transfer->handed;
 	transfer->handed = data;
+	transfer->handed_len = transfer->len;
 	transfer->len = 0;
 	go_on(transfer);
 	return data;

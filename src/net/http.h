@@ -78,7 +78,7 @@ extern CsHttp *cs_http_create(const CsHttpOptions *options);
  *
  * Errors: 08001 (resolve, connect, TLS), 08006 (connection lost), 08P01 (not HTTP, bad redirect),
  * 42501 (host not allowed by censync.allowed_hosts), 28000 (401, 403), 42704 (404, 410),
- * 53400 (429 for ever), HV000 (other statuses), 57014 (canceled).
+ * 53400 (429 for ever), HV000 (5xx, 408, 409, 423, 425), HV00L (other statuses), 57014 (canceled).
  */
 extern int cs_http_send(CsHttp *http, const CsHttpRequest *request, bool accept_unauthorized);
 
@@ -90,13 +90,17 @@ extern int cs_http_exchange(CsHttp *http, const CsHttpRequest *request);
 extern int cs_http_status(CsHttp *http); /* of the last answer */
 extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
 
+/* The error code of a status that has none of its own: HV000 if the same request may fare better later, else
+ * CS_ERRCODE_REFUSED. */
+extern int cs_http_refusal_code(int status);
+
 /* The beginning of the body of an answer that nothing has been read of, redacted; valid until the next
  * request.  What is thrown by cs_http_throw_status has it, too. */
 extern const char *cs_http_refusal(CsHttp *http);
 
 /*
- * Sends a GET without waiting for anything; the next cs_http_send of that URL takes its answer, with
- * all that it does with answers.  Until then nothing about it is known, and nothing of the present
+ * Sends a request that only reads without waiting for anything; the next cs_http_send of that method, URL and body takes its
+ * answer, with all that it does with answers.  Until then nothing about it is known, and nothing of the present
  * answer is lost.  Any other request, and cs_http_forget_ahead, drop it.  The request must have the
  * headers and credentials that the later one has.  False: it was not sent.
  *
@@ -107,6 +111,10 @@ extern const char *cs_http_refusal(CsHttp *http);
 extern bool cs_http_may_send_ahead(CsHttp *http);
 extern bool cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request);
 extern void cs_http_forget_ahead(CsHttp *http);
+
+/* What is at hand of the end of the present answer's body, if all of it has come, as it was sent; good until the next
+ * cs_http_read.  False: it has not, or it is compressed. */
+extern bool cs_http_end_of_body(CsHttp *http, const char **data, size_t *len);
 
 /* Makes a client that was asked for nothing yet go on with what it was sent ahead whenever the other one waits, or
  * any that has joined it.  Its context must be gone before the other's. */

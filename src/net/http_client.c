@@ -28,9 +28,11 @@ typedef struct Hop
 	bool ahead; /* sent before its answer is needed */
 } Hop;
 
+static CsHttpRequest *copy_request(const CsHttpRequest *request);
 static void forget_farewell(CsHttp *http);
 static List *copy_secrets(List *secrets);
 static void begin_exchange(CsHttp *http, const CsHttpRequest *request);
+static bool is_same(const CsHttpRequest *a, const CsHttpRequest *b);
 static void take_ahead(CsHttp *http);
 static void check_headers(List *headers);
 static bool is_token(const char *name);
@@ -115,7 +117,7 @@ bool
 cs_http_may_send_ahead(CsHttp *http)
 {
 	/* Nor does a client that was asked for nothing yet, and has no tunnel to open, have to wait. */
-	bool fresh = http->url == NULL && http->ahead_url == NULL && http->options.tunnel == NULL;
+	bool fresh = http->url == NULL && http->asked_ahead == NULL && http->options.tunnel == NULL;
 
 	return (fresh || (http->answered && cs_transfer_is_received(http->transfer))) &&
 		   (*http->next_start == 0 || *http->next_start <= GetCurrentTimestamp());
@@ -126,7 +128,7 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 {
 	MemoryContext old;
 	const char *why;
-	Hop hop = { .method = "GET", .first_origin = true, .ahead = true };
+	Hop hop = { .first_origin = true, .ahead = true };
 
 	cs_http_forget_ahead(http);
 	if (!cs_http_may_send_ahead(http))
@@ -134,6 +136,8 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 	check_headers(request->headers);
 	check_headers(request->credentials);
 	old = MemoryContextSwitchTo(http->ahead_exchange);
+	hop.method = request->method;
+	hop.with_body = request->body != NULL;
 	hop.url = cs_url_try_parse(request->url, &why);
 	if (hop.url != NULL && hop.url->user_info == NULL && may_be_plain(http, &hop) &&
 		host_may_be_asked(http, &hop))
@@ -143,12 +147,32 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 			http->ahead = cs_transfer_create(&http->options, http->transfer);
 		MemoryContextSwitchTo(http->ahead_exchange);
 		count_start(http, GetCurrentTimestamp());
-		start_hop(http, request, &hop, http->ahead);
-		http->ahead_url = pstrdup(request->url);
+		http->asked_ahead = copy_request(request);
+		start_hop(http, http->asked_ahead, &hop, http->ahead);
 		cs_transfer_work(http->ahead);
 	}
 	MemoryContextSwitchTo(old);
-	return http->ahead_url != NULL;
+	return http->asked_ahead != NULL;
+}
+
+/* Its headers go into libcurl's hands at once; its body does not. */
+static CsHttpRequest *
+copy_request(const CsHttpRequest *request)
+{
+	CsHttpRequest *copy = palloc(sizeof(CsHttpRequest));
+
+	*copy = *request;
+	copy->method = pstrdup(request->method);
+	copy->url = pstrdup(request->url);
+	if (request->body)
+	{
+		char *body = palloc(request->body_len + 1);
+
+		memcpy(body, request->body, request->body_len);
+		body[request->body_len] = '\0';
+		copy->body = body;
+	}
+	return copy;
 }
 
 void
@@ -156,7 +180,7 @@ cs_http_forget_ahead(CsHttp *http)
 {
 	if (http->ahead != NULL)
 		cs_transfer_drop(http->ahead);
-	http->ahead_url = NULL;
+	http->asked_ahead = NULL;
 	MemoryContextReset(http->ahead_exchange);
 }
 
@@ -237,8 +261,7 @@ copy_secrets(List *secrets)
 static void
 begin_exchange(CsHttp *http, const CsHttpRequest *request)
 {
-	bool is_ahead = http->ahead_url != NULL && strcmp(http->ahead_url, request->url) == 0 &&
-					strcmp(request->method, "GET") == 0 && request->body == NULL;
+	bool is_ahead = http->asked_ahead != NULL && is_same(http->asked_ahead, request);
 
 	cs_transfer_drop(http->transfer);
 	if (is_ahead)
@@ -258,6 +281,16 @@ begin_exchange(CsHttp *http, const CsHttpRequest *request)
 	check_headers(request->credentials);
 	if (!is_token(request->method))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid HTTP method")));
+}
+
+static bool
+is_same(const CsHttpRequest *a, const CsHttpRequest *b)
+{
+	if (strcmp(a->method, b->method) != 0 || strcmp(a->url, b->url) != 0 ||
+		(a->body == NULL) != (b->body == NULL))
+		return false;
+	return a->body == NULL ||
+		   (a->body_len == b->body_len && memcmp(a->body, b->body, a->body_len) == 0);
 }
 
 /* The request ahead becomes the present one. */

@@ -120,6 +120,9 @@ extern void cs_transfer_work(CsTransfer *transfer);
 /* All of the body has come, though it may not have been read yet. */
 extern bool cs_transfer_is_received(const CsTransfer *transfer);
 
+/* The latest piece of the body that has come: read already, and good until the next cs_transfer_read, or not. */
+extern void cs_transfer_latest(const CsTransfer *transfer, const char **data, size_t *len);
+
 /* The answer to a request sent ahead is needed: the time it may take counts from now on.  False: it
  * failed before it was answered. */
 extern bool cs_transfer_take(CsTransfer *transfer);
@@ -169,7 +172,7 @@ struct CsHttp
 	CsHttpOptions options;
 	CsTransfer *transfer;
 	CsTransfer *ahead;		 /* of the request sent ahead; NULL before the first one */
-	char *ahead_url;		 /* as asked for, in ahead_exchange; NULL: none was sent */
+	CsHttpRequest *asked_ahead; /* that request, in ahead_exchange; NULL: none was sent */
 	bool taken;				 /* transfer was the one ahead; the first hop need not be sent */
 	CsGunzip *gunzip;		 /* of the present answer, in exchange; NULL: it is not compressed */
 	char *url;				 /* of the present hop, in exchange; NULL before the first request */

@@ -51,7 +51,7 @@ static char *quoted_names(const BqSession *session, const bool *needed, const ch
 static void keep_columns(BqSession *session, const bool *needed);
 static bool next_part(CsServiceSession *base, CsServicePart *part);
 static char *page_url(const BqSession *session, const char *token);
-static char *guess_next(CsServiceSession *base, const char *beginning);
+static CsHttpRequest *guess_next(CsServiceSession *base, const char *beginning, const char *end);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 
 const CsService cs_source_bigquery = {
@@ -472,12 +472,19 @@ page_url(const BqSession *session, const char *token)
 	return url.data;
 }
 
-static char *
-guess_next(CsServiceSession *base, const char *beginning)
+static CsHttpRequest *
+guess_next(CsServiceSession *base, const char *beginning, const char *end pg_attribute_unused())
 {
 	char *token = cs_json_peek(beginning, "/pageToken");
+	CsHttpRequest *request;
 
-	return token ? page_url((BqSession *) base, token) : NULL;
+	if (token == NULL)
+		return NULL;
+	request = palloc0(sizeof(CsHttpRequest));
+	request->method = "GET";
+	request->url = page_url((BqSession *) base, token);
+	request->repeatable = true;
+	return request;
 }
 
 /* The total is that of the first page: a table that changes meanwhile is an error. */

@@ -111,7 +111,7 @@ cs_databricks_refuse(CsServiceSession *base, int status, const char *body)
 	char *code = cs_json_text(answer, "error_code");
 	bool token = message && strstr(message, "access token");
 	const char *hint = NULL;
-	int sqlstate = ERRCODE_FDW_ERROR;
+	int sqlstate = cs_http_refusal_code(status);
 
 	if (message == NULL)
 		return;

@@ -43,8 +43,9 @@ cs_elastic_read_date(CsCell *cell, const CsField *field, char **why)
 	if (field->kind != CS_VALUE_STRING && field->kind != CS_VALUE_NUMBER)
 		return cs_cell_fail(field, "no date", why);
 	/* What most have. */
-	if (strncmp(formats, "strict_date_optional_time", 25) == 0 && field->len >= 20 &&
-		field->text[4] == '-' && field->text[10] == 'T')
+	if (strncmp(formats, "strict_date_optional_time", 25) == 0 && field->len >= 10 &&
+		field->text[4] == '-' && field->text[7] == '-' &&
+		(field->len == 10 || (field->len >= 20 && field->text[10] == 'T')))
 		return cs_cell_timestamptz(cell, field, why);
 	for (const char *format = formats; format; format = strstr(format, "||"))
 	{

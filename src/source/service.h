@@ -68,9 +68,10 @@ typedef struct CsService
 	bool (*next_part)(CsServiceSession *session, CsServicePart *part);
 	bool sequential; /* a part must be read before the next is known */
 
-	/* Sequential services, or NULL: the URL that the next part has if the document of this one, of
-	 * which the beginning (JSON) is known, is what it seems to be; or NULL.  It is asked for ahead then. */
-	char *(*guess_next)(CsServiceSession *session, const char *beginning);
+	/* Sequential services, or NULL: the request for the next part if the document of this one, of which
+	 * the beginning (JSON) and some of the end (as sent) are known or NULL, is what it seems to be; or NULL.  It is
+	 * sent ahead then, and dropped if next_part makes another one. */
+	CsHttpRequest *(*guess_next)(CsServiceSession *session, const char *beginning, const char *end);
 
 	/* What a foreign part's request led to was refused, with a status from 400 on, as a link that has expired
 	 * would be: makes the request anew, once.  May be NULL. */

@@ -7,6 +7,7 @@
 #include "lib/stringinfo.h"
 
 #include "base/errors.h"
+#include "net/http.h"
 #include "source/service_words.h"
 
 /* ODBC's states, and what they are here. */
@@ -49,7 +50,7 @@ cs_service_status_code(int status)
 		case 429:
 			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 		default:
-			return ERRCODE_FDW_ERROR;
+			return cs_http_refusal_code(status);
 	}
 }
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/errors.h"
 #include "source/service_words.h"
 #include "source/snowflake.h"
 
@@ -54,7 +55,7 @@ static const KnownError known_errors[] = {
 	{ "390505", ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 	  "Set the server's option \"rate_limit\", or \"parallel\" to less." },
 	{ "391911", ERRCODE_FEATURE_NOT_SUPPORTED, "A source's query is one SELECT, or SHOW." },
-	{ "391922", ERRCODE_FDW_ERROR, NULL },
+	{ "391922", CS_ERRCODE_REFUSED, NULL },
 };
 
 static const KnownError *find_error(const char *code);

@@ -46,7 +46,7 @@ cs_deliver_next(void)
 	PopActiveSnapshot();
 	if (delivery == NULL)
 		return CS_DELIVER_NOTHING;
-	answer = is_there(delivery)
+	answer = delivery->at_home && is_there(delivery)
 				 ? cs_webhook_send(delivery->server, delivery->owner, delivery->event_id,
 								   delivery->event, delivery->body)
 				 : NULL;
@@ -91,7 +91,10 @@ is_there(const CsDelivery *delivery)
 static void
 note(const CsDelivery *delivery, const CsWebhookAnswer *answer)
 {
-	if (answer == NULL)
+	if (!delivery->at_home)
+		cs_outbox_failed(delivery, "it came here with a copy of the database, or with pg_upgrade",
+						 0, false);
+	else if (answer == NULL)
 		cs_outbox_failed(delivery, "the webhook does not exist any more", 0, false);
 	else if (answer->delivered)
 		cs_outbox_delivered(delivery);

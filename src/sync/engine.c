@@ -116,7 +116,9 @@ load_runnable(const char *name)
 	if (sync->paused)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("sync \"%s\" is paused", sync->name),
-						sync->at_home ? 0 : errdetail("It came here with a dump."),
+						sync->at_home
+							? 0
+							: errdetail("It came here with a dump or a copy, or with pg_upgrade."),
 						errhint("SELECT censync_resume(%s);", quote_literal_cstr(sync->name))));
 	return sync;
 }

@@ -72,7 +72,8 @@ cs_launcher_register(void)
 {
 	BackgroundWorker worker;
 
-	if (!process_shared_preload_libraries_in_progress || !cs_launcher_enabled)
+	/* While pg_upgrade has a server, nothing may change and nobody may be in the way. */
+	if (!process_shared_preload_libraries_in_progress || !cs_launcher_enabled || IsBinaryUpgrade)
 		return;
 	cs_worker_init(&worker, "censync launcher", "cs_launcher_main");
 	worker.bgw_restart_time = RESTART_S;

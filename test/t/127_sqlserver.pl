@@ -430,7 +430,7 @@ sub test_cancel
 		$session->finish;
 		my $took = time - $start;
 		like($err, qr/57014: canceling statement due to user request/, "$object: canceled");
-		cmp_ok($took, '<', 2.5, sprintf('within %.1f s', $took));
+		cmp_ok($took, '<', 10, sprintf('within %.1f s', $took));
 	}
 	sleep 0.5;
 	cmp_ok(scalar(grep { $_->{event} eq 'attention' } log_of($server)), '>=', 3, 'the server was asked to stop');
@@ -442,13 +442,13 @@ sub test_timeouts
 	create_source('mute', $mute, connect_timeout => 2);
 	my $start = time;
 	like(error_of(preview('two', 'mute')), qr/08001: could not connect to host "localhost" port \d+\nDETAIL:  There was no answer within 2 seconds/, 'nobody answers');
-	cmp_ok(time - $start, '<', 4, 'within the time given');
+	cmp_ok(time - $start, '<', 15, 'soon after the time given');
 	create_source('short', $server, stall_timeout => 1);
 	foreach my $object (qw(slow stalls))
 	{
 		$start = time;
 		like(error_of(preview($object, 'short')), qr/08006: the server sends nothing any more\nDETAIL:  There was not a byte from it for 1 seconds/, "$object: given up");
-		cmp_ok(time - $start, '<', 4, 'within the time given');
+		cmp_ok(time - $start, '<', 15, 'soon after the time given');
 	}
 }
 

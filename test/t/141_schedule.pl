@@ -359,7 +359,7 @@ sub test_retries
 sub test_no_retries
 {
 	set_clock($node, '2026-07-10 00:00+00');
-	foreach my $code (qw(42501 42703 23505 22023 P0001 54000 28000))
+	foreach my $code (qw(42501 42703 23505 22023 P0001 54000 28000 42704 HV00L))
 	{
 		create("no $code", '0 1 * * * UTC', query => "SELECT fail_with('$code') AS id");
 	}

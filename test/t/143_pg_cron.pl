@@ -102,6 +102,14 @@ sub test_run
 		query => 'SELECT 1 AS id, current_user || '' '' || session_user AS v', schedule => '1 minute')});
 	like(jobs(), qr/^censync runs \| \*\/1 \* \* \* \* \| CALL public.censync_sync\('runs'\) \| etl \| postgres \| t$/, 'a job of the owner\'s');
 	ok(wait_for($node, q{SELECT count(*) > 0 FROM censync.runs WHERE sync = 'runs' AND status = 'completed'}, 130), 'pg_cron runs it');
+	is(sql(q{SELECT DISTINCT trigger FROM censync.runs WHERE sync = 'runs'}), 'schedule', 'and the log says that it was the schedule');
+	{
+		local $ENV{PGAPPNAME} = 'pg_cron';
+		sql(q{CALL censync_sync('runs')});
+	}
+	sql(q{CALL censync_sync('runs')});
+	is(sql(q{SELECT string_agg(trigger, ' ') FROM (SELECT trigger FROM censync.runs ORDER BY run_id DESC LIMIT 2) r}), 'manual schedule',
+		'also where pg_cron connects like a client; and nobody else');
 	is(sql('SELECT v FROM of_etl'), 'etl etl', 'as its owner');
 	is(sql(q{SELECT count(*) FROM cron.job_run_details WHERE status = 'succeeded'}) > 0, 1, 'and knows that it went well');
 	return;

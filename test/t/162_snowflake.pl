@@ -167,12 +167,12 @@ sub test_partitions
 	is(scalar(grep { $_->{path} =~ m{/statements/[^/]+$} && !exists $_->{query}{partition} } @log), 4, 'polled until it was there');
 	is(join(' ', sort map { $_->{query}{partition} } grep { exists $_->{query}{partition} } @log), '0 1 2', 'each partition was asked for once');
 
-	serve({ many => numbered([ 3, 1, 5, 0, 2, 4, 1, 1 ], delay => { 1 => 0.6, 2 => 0.1 }) });
+	serve({ many => numbered([ 3, 1, 5, 0, 2, 4, 1, 1 ], delay => { 1 => 3, 2 => 0.1 }) });
 	foreign_table('many', '"ID" int, "NAME" text', query => 'many');
-	my $start = time;
 	is(sql('SELECT string_agg("ID"::text, \' \') FROM many'), join(' ', 1 .. 17), 'late partitions come in order, empty ones are none');
 	my %times = map { $_->{query}{partition} => $_->{time} } grep { exists $_->{query}{partition} } $http->log;
-	cmp_ok($times{3} - $start, '<', 0.6, 'four are asked for at a time');
+	# One is logged before its delay: without others at the same time, they came after it.
+	cmp_ok($times{3} - $times{1}, '<', 3, 'four are asked for at a time');
 
 	serve({ none => numbered([0]), gone => { %{ numbered([]) }, parts => [] } });
 	foreign_table('none', '"ID" int', query => 'none');
@@ -219,7 +219,7 @@ sub test_errors
 	serve({ q => numbered([2], code => '391908') });
 	like(error_of(preview('q')), qr/54000: the result was too large for Snowflake/, 'cut off with status 200');
 	serve({ q => numbered([2], fail => { 0 => { status => 400, body => { code => '391922', message => "Invalid partition parameter. The partition must be long type parsable and between 0 and 3, but 'x' is specified.", sqlState => '22023' } } }) });
-	like(error_of(preview('q')), qr/HV000: Invalid partition parameter/, 'a partition that is none');
+	like(error_of(preview('q')), qr/HV00L: Invalid partition parameter/, 'a partition that is none');
 	serve({ q => { error => 'x', status => 500 } });
 	like(error_of(preview('nope')), qr/42P01/, 'the fake knows no other statement');
 }
