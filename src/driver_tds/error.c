@@ -177,6 +177,8 @@ throw_library(TdsSession *session, const char *what)
 					session->login->port),
 			 errdetail("There was no answer within %d seconds.", session->login->connect_timeout_s),
 			 errhint("Check options \"host\" and \"port\", and the firewalls between.")));
+	if (session->late)
+		session->login->throw_late(session->login);
 	if (session->stalled)
 		ereport(ERROR, (errcode(code), errmsg("the server sends nothing any more"),
 						errdetail("There was not a byte from it for %d seconds.",

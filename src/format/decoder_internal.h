@@ -117,6 +117,8 @@ extern void cs_json_pointer_append(StringInfo pointer, const char *name, size_t 
 /* json_record.c */
 extern CsJsonPicker *cs_json_picker_create(CsProjection *projection, const CsText *text,
 										   CsRowShape shape, bool ragged);
+extern size_t cs_json_record_try(CsJsonPicker *picker, const char *json, size_t len,
+								 CsRecord *record);
 extern void cs_json_record_decode(CsJsonPicker *picker, const char *json, size_t len, bool too_deep,
 								  CsRecord *record);
 

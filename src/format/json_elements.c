@@ -16,6 +16,7 @@ static const bool tells[256] = {
 };
 
 static bool read_element(JsonDocument *doc, CsRecord *record);
+static void end_element(JsonDocument *doc, const char *stop);
 static const char *scan_value(JsonDocument *doc, const char *p, const char *end);
 static inline const char *skip_indentation(const char *p, const char *end);
 static const char *scan_string(JsonDocument *doc, const char *p, const char *end);
@@ -60,6 +61,13 @@ read_element(JsonDocument *doc, CsRecord *record)
 	const char *stop;
 	size_t len;
 
+	if (doc->state == DOC_RECORD_VALUE && decoder->partial.len == 0 &&
+		(len = cs_json_record_try(doc->picker, start, decoder->input_end - start, record)) > 0)
+	{
+		cs_record_check_size(decoder, len);
+		end_element(doc, start + len);
+		return true;
+	}
 	if (doc->state == DOC_RECORD_VALUE)
 		stop = scan_value(doc, start, decoder->input_end);
 	else
@@ -71,12 +79,18 @@ read_element(JsonDocument *doc, CsRecord *record)
 		return false;
 	}
 	text = cs_partial_join(decoder, start, stop, &len);
-	decoder->input = stop;
 	cs_json_record_decode(doc->picker, text, len, doc->deepest > CS_MAX_NESTING, record);
 	resetStringInfo(&decoder->partial);
+	end_element(doc, stop);
+	return true;
+}
+
+static void
+end_element(JsonDocument *doc, const char *stop)
+{
+	doc->base.input = stop;
 	doc->state = doc->single ? DOC_NEXT : DOC_RECORD_NEXT;
 	doc->single = false;
-	return true;
 }
 
 /* Behind the container or string that is being read, or NULL: it goes on after end. */

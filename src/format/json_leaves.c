@@ -30,6 +30,8 @@ typedef struct Leaf
 	CsLeafKind kind;
 	const char *text; /* NULL: nothing */
 	int len;
+	StringInfoData
+		pieces; /* data NULL: text is one piece of the document; else text is this, which grows in place */
 } Leaf;
 
 struct CsJsonLeaves
@@ -53,6 +55,7 @@ static LeafNode *find_dotted(LeafNode *node, const char **name, int *len);
 static void take_value(CsJsonLeaves *leaves, LeafNode *node, const char *rest, int rest_len,
 					   const char *value, int len);
 static void add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len);
+static void reopen(Leaf *leaf, char bracket);
 static void append_elements(StringInfo to, const char *value, int len);
 static bool read_leaf(const CsJsonLeaves *leaves, int i, CsField *field);
 static void unwrap(const char **text, int *len, bool point);
@@ -101,7 +104,10 @@ cs_json_leaves_read(CsJsonLeaves *leaves, char *json, CsField *fields)
 	if (leaves->plain && read_plain(leaves, json, fields))
 		return true;
 	for (int i = 0; i < leaves->n; i++)
+	{
 		leaves->leaves[i].text = NULL;
+		leaves->leaves[i].pieces.data = NULL;
+	}
 	leaves->valid = true;
 	leaves->escapes = strchr(json, '\\') != NULL;
 	walk_object(leaves, &leaves->root, json);
@@ -116,12 +122,14 @@ read_plain(CsJsonLeaves *leaves, const char *json, CsField *fields)
 {
 	size_t len = strlen(json);
 	char *text = palloc(len + CS_JSON_PADDING);
+	char *end;
 
 	memcpy(text, json, len);
 	memset(text + len, 0, CS_JSON_PADDING);
 	memset(fields, 0, sizeof(CsField) * leaves->n);
-	if (!cs_json_plain_read(&leaves->names, leaves->projection.seen, text, fields,
-							GetDatabaseEncoding() == PG_UTF8))
+	end = cs_json_plain_read(&leaves->names, leaves->projection.seen, text, fields,
+							 GetDatabaseEncoding() == PG_UTF8);
+	if (end == NULL || *end != '\0')
 		return false;
 	for (int i = 0; i < leaves->n; i++)
 	{
@@ -169,7 +177,8 @@ cs_json_element_next(const char **json, const char **value, int *value_len)
 	*value = p;
 	*json = skip_value(p);
 	*value_len = (int) (*json - p);
-	return true;
+	/* A bracket that closes another kind of container is no value, and would be met again. */
+	return *value_len > 0 || *p == ',';
 }
 
 static void
@@ -272,7 +281,7 @@ take_value(CsJsonLeaves *leaves, LeafNode *node, const char *rest, int rest_len,
 static void
 add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len)
 {
-	StringInfoData both;
+	StringInfo pieces = &leaf->pieces;
 
 	if (leaf->text && is_null(value))
 		return;
@@ -282,29 +291,42 @@ add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len
 		leaf->len = len;
 		return;
 	}
-	initStringInfo(&both);
 	if (rest_len > 0)
 	{
-		/* Joins the members of an object that is there. */
-		bool join = leaf->text && *leaf->text == '{';
-
-		if (join)
-			appendBinaryStringInfo(&both, leaf->text, leaf->len - 1);
-		appendStringInfo(&both, "%s\"%.*s\":%.*s}",
-						 !join								  ? "{"
-						 : strspn(both.data, "{ ") < both.len ? ","
-															  : "",
-						 rest_len, rest, len, value);
+		reopen(leaf, '{');
+		if (strspn(pieces->data, "{ \t\r\n") < pieces->len)
+			appendStringInfoChar(pieces, ',');
+		appendStringInfo(pieces, "\"%.*s\":%.*s}", rest_len, rest, len, value);
 	}
 	else
 	{
-		appendStringInfoChar(&both, '[');
-		append_elements(&both, leaf->text, leaf->len);
-		append_elements(&both, value, len);
-		appendStringInfoChar(&both, ']');
+		reopen(leaf, '[');
+		append_elements(pieces, value, len);
+		appendStringInfoChar(pieces, ']');
 	}
-	leaf->text = both.data;
-	leaf->len = both.len;
+	leaf->text = pieces->data;
+	leaf->len = pieces->len;
+}
+
+/* Makes pieces an array or object that lacks its end.  An array has what was there before; an object has it if that was one. */
+static void
+reopen(Leaf *leaf, char bracket)
+{
+	StringInfo pieces = &leaf->pieces;
+	const char *text = leaf->text;
+
+	if (text && text == pieces->data && *text == bracket)
+	{
+		pieces->data[--pieces->len] = '\0';
+		return;
+	}
+	initStringInfo(pieces);
+	if (bracket == '{' && text && *text == '{')
+		appendBinaryStringInfo(pieces, text, leaf->len - 1);
+	else
+		appendStringInfoChar(pieces, bracket);
+	if (bracket == '[')
+		append_elements(pieces, text, leaf->len);
 }
 
 static void

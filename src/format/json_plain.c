@@ -28,22 +28,22 @@ static char *end_of_scalar(char *p, CsField *field);
 static char *end_of_number(char *p);
 static char *end_of_digits(char *p);
 
-bool
+char *
 cs_json_plain_read(JsonNames *names, bool *seen, char *text, CsField *fields, bool utf8)
 {
 	char *p = expect(skip_spaces(text), "{");
 	char after = ',';
 
 	if (p == NULL)
-		return false;
+		return NULL;
 	if (*p == '}')
-		return *skip_spaces(p + 1) == '\0';
+		return skip_spaces(p + 1);
 	while (p != NULL && after == ',')
 		p = read_member(p, names, seen, fields, utf8, &after);
-	return p != NULL && *p == '\0';
+	return p;
 }
 
-bool
+char *
 cs_json_plain_read_array(char *text, CsField *fields, int n, bool utf8, int *count)
 {
 	char *p = expect(skip_spaces(text), "[");
@@ -52,42 +52,42 @@ cs_json_plain_read_array(char *text, CsField *fields, int n, bool utf8, int *cou
 
 	*count = 0;
 	if (p == NULL)
-		return false;
+		return NULL;
 	if (*p == ']')
-		return *skip_spaces(p + 1) == '\0';
+		return skip_spaces(p + 1);
 	for (; after == ','; p = skip_spaces(p + 1))
 	{
 		if (*count == n || (p = read_value(p, &fields[*count], utf8, &end)) == NULL)
-			return false;
+			return NULL;
 		after = *p;
 		if (after != ',' && after != ']')
-			return false;
+			return NULL;
 		*end = '\0';
 		(*count)++;
 	}
-	return *p == '\0';
+	return p;
 }
 
-bool
+char *
 cs_json_plain_read_cells(char *text, CsField *fields, int n, bool utf8, int *count)
 {
 	char *p = expect(skip_spaces(text), "{\"f\":[");
 
 	*count = 0;
 	if (p == NULL)
-		return false;
+		return NULL;
 	if (*p == ']')
-		return (p = expect(p, "]}")) != NULL && *p == '\0';
+		return expect(p, "]}");
 	for (;;)
 	{
 		if (*count == n || (p = read_cell(p, &fields[*count], utf8)) == NULL)
-			return false;
+			return NULL;
 		(*count)++;
 		if (*p != ',')
 			break;
 		p = skip_spaces(p + 1);
 	}
-	return (p = expect(p, "]}")) != NULL && *p == '\0';
+	return expect(p, "]}");
 }
 
 static inline char *

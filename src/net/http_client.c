@@ -7,6 +7,7 @@
 
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "net/address.h"
 #include "net/http_internal.h"
@@ -120,7 +121,7 @@ cs_http_may_send_ahead(CsHttp *http)
 	bool fresh = http->url == NULL && http->asked_ahead == NULL && http->options.tunnel == NULL;
 
 	return (fresh || (http->answered && cs_transfer_is_received(http->transfer))) &&
-		   (*http->next_start == 0 || *http->next_start <= GetCurrentTimestamp());
+		   (*http->next_start == 0 || *http->next_start <= cs_clock_steady());
 }
 
 bool
@@ -146,7 +147,7 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 		if (http->ahead == NULL)
 			http->ahead = cs_transfer_create(&http->options, http->transfer);
 		MemoryContextSwitchTo(http->ahead_exchange);
-		count_start(http, GetCurrentTimestamp());
+		count_start(http, cs_clock_steady());
 		http->asked_ahead = copy_request(request);
 		start_hop(http, http->asked_ahead, &hop, http->ahead);
 		cs_transfer_work(http->ahead);
@@ -484,7 +485,7 @@ query_has(const char *query, const char *parameter)
 static void
 throttle(CsHttp *http)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = cs_clock_steady();
 
 	if (http->options.requests_per_second <= 0)
 		return;

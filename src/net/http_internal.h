@@ -171,15 +171,15 @@ struct CsHttp
 	MemoryContext ahead_exchange; /* same, of the request sent ahead */
 	CsHttpOptions options;
 	CsTransfer *transfer;
-	CsTransfer *ahead;		 /* of the request sent ahead; NULL before the first one */
+	CsTransfer *ahead;			/* of the request sent ahead; NULL before the first one */
 	CsHttpRequest *asked_ahead; /* that request, in ahead_exchange; NULL: none was sent */
-	bool taken;				 /* transfer was the one ahead; the first hop need not be sent */
-	CsGunzip *gunzip;		 /* of the present answer, in exchange; NULL: it is not compressed */
-	char *url;				 /* of the present hop, in exchange; NULL before the first request */
-	char *host;				 /* same */
-	List *tunnels;			 /* of http_tunnel.c */
-	struct CsTunnel *tunnel; /* of the present hop; NULL: none, or it is not there yet */
-	CsHttpStep tunnel_step;	 /* if that is so, or it failed: what was being done */
+	bool taken;					/* transfer was the one ahead; the first hop need not be sent */
+	CsGunzip *gunzip;			/* of the present answer, in exchange; NULL: it is not compressed */
+	char *url;					/* of the present hop, in exchange; NULL before the first request */
+	char *host;					/* same */
+	List *tunnels;				/* of http_tunnel.c */
+	struct CsTunnel *tunnel;	/* of the present hop; NULL: none, or it is not there yet */
+	CsHttpStep tunnel_step;		/* if that is so, or it failed: what was being done */
 	bool tunnel_failed;
 	bool authenticates; /* see CsHttpRequest */
 	bool sent;			/* the present hop is on its way, or was */

@@ -42,6 +42,7 @@ typedef struct NumberParts
 static const char *behind_digits(const char *text, const char *end);
 static int64 read_int(const CsField *field, int64 min, int64 max, const char *type, char **why);
 static bool take_apart(const char *text, NumberParts *parts);
+static const char *skip_digits(const char *p);
 static const char *special_number(const CsField *field);
 static double read_float(const CsField *field, char **why);
 static bool fits(const NumberParts *parts, int32 typmod);
@@ -299,11 +300,13 @@ take_apart(const char *text, NumberParts *parts)
 	if (*p == '-' || *p == '+')
 		p++;
 	digits = p;
-	leading = (int) strspn(p, "0");
-	p += strspn(p, "0123456789");
+	while (*p == '0')
+		p++;
+	leading = (int) (p - digits);
+	p = skip_digits(p);
 	parts->whole = (int) (p - digits) - leading;
 	if (*p == '.')
-		parts->fraction = (int) strspn(p + 1, "0123456789");
+		parts->fraction = (int) (skip_digits(p + 1) - (p + 1));
 	if (p == digits && parts->fraction == 0)
 		return false;
 	if (*p == '.')
@@ -320,6 +323,14 @@ take_apart(const char *text, NumberParts *parts)
 		p = end;
 	}
 	return *p == '\0';
+}
+
+static const char *
+skip_digits(const char *p)
+{
+	while (*p >= '0' && *p <= '9')
+		p++;
+	return p;
 }
 
 /* As PostgreSQL writes it, or NULL. */

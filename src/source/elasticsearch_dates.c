@@ -8,6 +8,9 @@
 
 #include "source/elasticsearch_types.h"
 
+/* Of a number: they fit an int. */
+#define MAX_DIGITS 9
+
 /* What is put together of a text, for the readers of cells. */
 typedef struct Moment
 {
@@ -248,7 +251,7 @@ read_pattern(const char *pattern, int len, const char *text, Moment *moment)
 static bool
 read_letters(char letter, int count, const char **text, Moment *moment)
 {
-	int max = count == 1 ? 2 : count;
+	int max = count == 1 ? 2 : Min(count, MAX_DIGITS);
 	int digits;
 	int half;
 
@@ -256,7 +259,7 @@ read_letters(char letter, int count, const char **text, Moment *moment)
 	{
 		case 'y':
 		case 'u':
-			if (!read_digits(text, Min(count, 4), count == 2 ? 2 : 9, &moment->year))
+			if (!read_digits(text, Min(count, 4), count == 2 ? 2 : MAX_DIGITS, &moment->year))
 				return false;
 			moment->year += count == 2 ? 2000 : 0;
 			return true;
@@ -306,7 +309,7 @@ read_digits(const char **text, int min, int max, int *value)
 	int digits = (int) strspn(*text, "0123456789");
 	int number = 0;
 
-	if (max == 9 && digits > 4)
+	if (max == MAX_DIGITS && digits > 4)
 		digits = 4;
 	digits = Min(digits, max);
 	if (digits < min)

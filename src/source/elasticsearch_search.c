@@ -230,9 +230,9 @@ set_point_in_time(ElasticSession *session, const char *id)
 static CsHttpRequest *
 page_request(ElasticSession *session, const char *pit, const char *after, bool first)
 {
-	CsHttpRequest *request = cs_service_request(&session->base, "POST",
-												"/_search?allow_partial_search_results=false",
-												page_body(session, pit, after, first));
+	CsHttpRequest *request =
+		cs_service_request(&session->base, "POST", "/_search?allow_partial_search_results=false",
+						   page_body(session, pit, after, first));
 
 	request->repeatable = true;
 	return request;
@@ -246,8 +246,7 @@ page_body(ElasticSession *session, const char *pit, const char *after, bool firs
 
 	initStringInfo(&body);
 	appendStringInfo(&body, "{\"size\":%d,\"pit\":{\"id\":%s,\"keep_alive\":%s},",
-					 session->page_size, cs_json_quote(pit),
-					 cs_json_quote(session->page_timeout));
+					 session->page_size, cs_json_quote(pit), cs_json_quote(session->page_timeout));
 	appendStringInfoString(&body, session->search);
 	if (!session->has_query)
 		appendStringInfoString(&body, "\"query\":{\"match_all\":{}},");

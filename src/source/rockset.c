@@ -306,12 +306,11 @@ await_end(RocksetSession *session, char *answer)
 static CsHttpRequest *
 page_request(RocksetSession *session, const char *cursor)
 {
-	return cs_service_request(&session->base, "GET",
-							  psprintf(CS_ROCKSET_SELF "/queries/%s/pages?docs=%s%s%s",
-									   cs_url_encode(session->query_id), session->page_size,
-									   cursor ? "&cursor=" : "",
-									   cursor ? cs_url_encode(cursor) : ""),
-							  NULL);
+	return cs_service_request(
+		&session->base, "GET",
+		psprintf(CS_ROCKSET_SELF "/queries/%s/pages?docs=%s%s%s", cs_url_encode(session->query_id),
+				 session->page_size, cursor ? "&cursor=" : "", cursor ? cs_url_encode(cursor) : ""),
+		NULL);
 }
 
 static void

@@ -322,11 +322,11 @@ look_ahead(ServiceReader *reader)
 	CsHttpRequest *next;
 	MemoryContext old;
 
-	if (session->service->guess_next == NULL || session->spec->partial || reader->guessed ||
-		slot->part.answer)
+	if (session->service->guess_next == NULL || session->spec->partial || slot->part.answer)
 		return;
+	/* What was sent goes on meanwhile, too. */
 	cs_http_work(slot->http);
-	if (!cs_http_may_send_ahead(slot->http))
+	if (reader->guessed || !cs_http_may_send_ahead(slot->http))
 		return;
 	reader->guessed = true;
 	old = MemoryContextSwitchTo(reader->part_context);

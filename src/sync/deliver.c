@@ -11,6 +11,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "catalog/events.h"
 #include "catalog/locks.h"
 #include "source/webhook.h"
@@ -63,7 +64,7 @@ cs_deliver_all(bool briefly)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context =
 		AllocSetContextCreate(caller, "censync delivery", ALLOCSET_DEFAULT_SIZES);
-	TimestampTz end = GetCurrentTimestamp() + BRIEFLY_S * USECS_PER_SEC;
+	TimestampTz end = cs_clock_steady() + BRIEFLY_S * USECS_PER_SEC;
 	CsDeliverResult result;
 
 	do
@@ -73,7 +74,7 @@ cs_deliver_all(bool briefly)
 		result = cs_deliver_next();
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
-		if (briefly && (result == CS_DELIVER_FAILED || GetCurrentTimestamp() > end))
+		if (briefly && (result == CS_DELIVER_FAILED || cs_clock_steady() > end))
 			break;
 	} while (result != CS_DELIVER_NOTHING);
 	SPI_commit();

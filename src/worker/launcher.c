@@ -14,6 +14,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "base/clock.h"
 #include "base/worker.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
@@ -94,10 +95,10 @@ cs_launcher_main(Datum arg pg_attribute_unused())
 	for (;;)
 	{
 		List *wanted = cs_beacon_take_wanted();
-		bool round = GetCurrentTimestamp() >= next_round;
+		bool round = cs_clock_steady() >= next_round;
 
 		if (round)
-			next_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
+			next_round = TimestampTzPlusMilliseconds(cs_clock_steady(), ROUND_MS);
 		if (round || wanted != NIL)
 			look_around(round, wanted);
 		list_free(wanted);
@@ -109,6 +110,7 @@ cs_launcher_main(Datum arg pg_attribute_unused())
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			next_round = 0;
 		}
 	}
 }
@@ -217,7 +219,7 @@ send_wanted(void)
 		if (!visit->wanted)
 			continue;
 		if (visit->handle ||
-			GetCurrentTimestamp() < TimestampTzPlusMilliseconds(visit->sent_at, MIN_INTERVAL_MS) ||
+			cs_clock_steady() < TimestampTzPlusMilliseconds(visit->sent_at, MIN_INTERVAL_MS) ||
 			!send_scheduler(visit))
 			all = false;
 	}
@@ -255,7 +257,7 @@ send_scheduler(Visit *visit)
 	if (sent)
 	{
 		visit->wanted = false;
-		visit->sent_at = GetCurrentTimestamp();
+		visit->sent_at = cs_clock_steady();
 	}
 	MemoryContextSwitchTo(old);
 	return sent;

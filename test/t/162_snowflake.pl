@@ -27,6 +27,7 @@ server('wh', mapping => { user => 'etl', private_key => $key{clear}{private} });
 
 test_types();
 test_partitions();
+test_new_columns();
 test_submission();
 test_errors();
 test_logins();
@@ -154,6 +155,17 @@ sub test_types
 	sql(q{CREATE TABLE bad ("D" date PRIMARY KEY, "N" numeric, "X" timestamptz, "J" jsonb); SELECT censync_create_sync('bad', 'bad', 'upsert', server => 'wh', query => 'SELECT 1', options => '{"max_rejected": 1}')});
 	my $run = run_sync($node, 'bad');
 	is("$run->{status} $run->{records_invalid} $run->{records_created}", 'completed 4 1', 'values that are none are errors of their records') or diag explain $run;
+}
+
+sub test_new_columns
+{
+	serve({ grows => { rowType => [ column('ID', 'fixed', 9, 0), column('N', 'fixed', 10, 2), column('V', 'variant') ], parts => [ [ [ '1', '1.50', '[1]' ] ] ] } });
+	sql(q{CREATE TABLE grows ("ID" int PRIMARY KEY);
+		SELECT censync_create_sync('grows', 'grows', 'upsert', server => 'wh', query => 'grows', options => '{"add_columns": true}')});
+	is(run_sync($node, 'grows')->{records_created}, 1, 'add_columns');
+	is(sql(q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'grows'::regclass AND attnum > 1}),
+		'N numeric(10,2), V jsonb', 'with the types of the service');
+	is(sql('TABLE grows'), '1|1.50|[1]', 'and its values');
 }
 
 sub test_partitions

@@ -45,6 +45,7 @@ servers();
 test_sql();
 test_sql_samples();
 test_documents();
+test_ahead();
 test_document_samples();
 test_types();
 test_bad_document();
@@ -227,6 +228,32 @@ sub test_documents
 	control(indices => { none => { mapping => {}, docs => [] } });
 	is(preview({ object => 'none' }), '', 'documents: none');
 	is_closed('documents, none');
+	return;
+}
+
+# The next page is asked for while this one is read, once it has come: before its last row is needed, and once.
+sub test_ahead
+{
+	fresh(indices => { many => { mapping => { properties => { id => { type => 'long' } } },
+				docs => [ map { [ "d$_", qq({"id":$_}) ] } 1 .. 10000 ] } },
+		queries => { 'SELECT n' => { columns => [ { name => 'n', type => 'long' } ], rows => [ map { "[$_]" } 1 .. 10000 ] } });
+	$node->safe_psql('postgres', q{
+		CREATE FOREIGN TABLE many (id bigint) SERVER es OPTIONS (object 'many', page_size '4000');
+		CREATE FOREIGN TABLE many_sql (n bigint) SERVER es OPTIONS (query 'SELECT n', page_size '3000');
+	});
+	# The first page of SQL comes with the columns: ahead is the third.
+	foreach my $case ([ 'many', qr{^/_search$}, 'id', 2500, 2, 3 ], [ 'many_sql', qr{^/_sql$}, 'n', 4500, 3, 4 ])
+	{
+		my ($table, $path, $column, $most, $ahead, $all) = @$case;
+		$fake->forget_requests;
+		is($fake->asked_while_reading($node, $table, $path, $ahead, $most), $ahead, "ahead: $table, the next page is asked for while one is read");
+		is_closed("ahead: $table");
+
+		$fake->forget_requests;
+		is($node->safe_psql('postgres', "SELECT count(*), sum($column), max($column) FROM $table"), '10000|50005000|10000', "ahead: $table, all rows");
+		is($fake->asked($path), $all, "ahead: $table, each page once");
+		is_closed("ahead: $table, all");
+	}
 	return;
 }
 

@@ -28,6 +28,7 @@ $node->safe_psql('postgres', qq{
 test_samples();
 test_async();
 test_objects();
+test_ahead();
 test_errors();
 test_secrets();
 done_testing();
@@ -157,6 +158,18 @@ OUT
 }
 
 # 6.7 (C)
+# The first page comes with the columns; the third is asked for while the second is read, and once.
+sub test_ahead
+{
+	fresh(queries => { 'SELECT n' => { rows => [ map { qq({"n":$_}) } 1 .. 10000 ] } });
+	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE many (n bigint) SERVER rs OPTIONS (query 'SELECT n', page_size '3000')});
+	is($fake->asked_while_reading($node, 'many', qr{/pages$}, 2, 4500), 2, 'ahead: the next page is asked for while one is read');
+	$fake->forget_requests;
+	is($node->safe_psql('postgres', 'SELECT count(*), sum(n), max(n) FROM many'), '10000|50005000|10000', 'ahead: all rows');
+	is($fake->asked(qr{/pages$}), 3, 'ahead: each page once');
+	return;
+}
+
 sub test_errors
 {
 	my @cases = (
