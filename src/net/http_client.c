@@ -47,8 +47,6 @@ static bool may_be_plain(CsHttp *http, const Hop *hop);
 static bool host_may_be_asked(const CsHttp *http, const Hop *hop);
 static char *hop_url(const CsHttpRequest *request, const Hop *hop, bool with_secret);
 static bool query_has(const char *query, const char *parameter);
-static void throttle(CsHttp *http);
-static void count_start(CsHttp *http, TimestampTz now);
 static bool is_redirect(int status);
 static void redirect(CsHttp *http, const CsHttpRequest *request, Hop *hop);
 static void throw_redirect(CsHttp *http, const char *why) pg_attribute_noreturn();
@@ -145,7 +143,7 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 		if (http->ahead == NULL)
 			http->ahead = cs_transfer_create(&http->options, http->transfer);
 		MemoryContextSwitchTo(http->ahead_exchange);
-		count_start(http, cs_clock_steady());
+		cs_rate_count(http->next_start, http->options.requests_per_second);
 		http->asked_ahead = cs_request_copy(request);
 		start_hop(http, http->asked_ahead, &hop, http->ahead);
 		cs_transfer_work(http->ahead);
@@ -359,7 +357,7 @@ send_hop(CsHttp *http, const CsHttpRequest *request, Hop *hop)
 	/* One that failed unanswered meanwhile counts for no attempt: that may be for want of attention. */
 	if (!sent || !cs_transfer_take(http->transfer))
 	{
-		throttle(http);
+		cs_rate_wait(http->next_start, http->options.requests_per_second);
 		start_hop(http, request, hop, http->transfer);
 	}
 	http->sent = true;
@@ -447,27 +445,6 @@ query_has(const char *query, const char *parameter)
 		query += this_len + (query[this_len] == '&');
 	}
 	return false;
-}
-
-/* Waits until the next request may begin. */
-static void
-throttle(CsHttp *http)
-{
-	TimestampTz now = cs_clock_steady();
-
-	if (http->options.requests_per_second <= 0)
-		return;
-	if (*http->next_start > now)
-		cs_retry_sleep((*http->next_start - now + 999) / 1000);
-	count_start(http, now);
-}
-
-static void
-count_start(CsHttp *http, TimestampTz now)
-{
-	if (http->options.requests_per_second > 0)
-		*http->next_start = Max(now, *http->next_start) +
-							(int64) (USECS_PER_SEC / http->options.requests_per_second);
 }
 
 static bool

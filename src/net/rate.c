@@ -4,7 +4,9 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "net/rate.h"
+#include "net/retry.h"
 #include "utils/hsearch.h"
 
 /* Of one server; never removed, as there are as many as this backend has asked. */
@@ -31,4 +33,21 @@ cs_rate_next_start(Oid serverid)
 	if (!found)
 		rate->next_start = 0;
 	return &rate->next_start;
+}
+
+void
+cs_rate_wait(TimestampTz *next_start, double per_second)
+{
+	TimestampTz now = cs_clock_steady();
+
+	if (per_second > 0 && *next_start > now)
+		cs_retry_sleep((*next_start - now + 999) / 1000);
+	cs_rate_count(next_start, per_second);
+}
+
+void
+cs_rate_count(TimestampTz *next_start, double per_second)
+{
+	if (per_second > 0)
+		*next_start = Max(cs_clock_steady(), *next_start) + (int64) (USECS_PER_SEC / per_second);
 }

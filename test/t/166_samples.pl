@@ -359,7 +359,7 @@ JSON
 JSON
 {"code":"391922","message":"Invalid partition parameter. The partition must be long type parsable and between 0 and 3, but 'x' is specified.","sqlState":"22023","statementHandle":"01b0-bbbb"}
 PART
-	like(error_of('SELECT count("NAME") FROM sf_b'), qr/HV000: Invalid partition parameter\. The partition must be long type parsable and between 0 and 3, but 'x' is specified\.\nDETAIL:  Snowflake's code is 391922, its SQLSTATE 22023/, 'Snowflake (C): a partition that is none');
+	like(error_of('SELECT count("NAME") FROM sf_b'), qr/HV00L: Invalid partition parameter\. The partition must be long type parsable and between 0 and 3, but 'x' is specified\.\nDETAIL:  Snowflake's code is 391922, its SQLSTATE 22023/, 'Snowflake (C): a partition that is none');
 	return;
 }
 
