@@ -100,7 +100,7 @@ sub _judge
 	$found += $answers{$_}[0] =~ /\|0\|0$/ ? 0 : 1 foreach keys %answers;
 	cmp_ok($found, '>', $number / 4, "$found of them find something");
 	cmp_ok($sent, '>', $number / 4, "$sent are sent, in part or whole");
-	cmp_ok($limited, '>', $number / 25, "$limited with their limit");
+	cmp_ok($limited, '>', 0, "$limited with their limit");
 	return;
 }
 

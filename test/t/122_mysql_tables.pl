@@ -141,6 +141,9 @@ sub test_conditions
 	is("@wrong", '', "$asked conditions");
 	is(pg(q{SELECT count(*) FROM (SELECT * FROM my.c WHERE t = 'A' LIMIT 1) x}), 1, 'a limit waits for what is compared here');
 	is(pg(q{SELECT count(*) FROM (SELECT * FROM my.c WHERE d IS NULL LIMIT 3) x}), 3, 'and for zero dates');
+	$db->sql('CREATE VIEW mixed AS SELECT id, concat(t, b) AS tb FROM c');
+	pg('IMPORT FOREIGN SCHEMA shop LIMIT TO (mixed) FROM SERVER my INTO my');
+	is(pg(q{SELECT string_agg(id::text, ',') FROM my.mixed WHERE tb = 'aa'}), 1, 'a text of two collations');
 	like(pg(q{EXPLAIN (VERBOSE) SELECT t FROM my.c WHERE id = 3 AND t = 'a'}), qr/WHERE `id` = 3 AND `t` = _utf8mb4 X'61'/, 'they are sent');
 	return;
 }

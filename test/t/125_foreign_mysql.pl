@@ -46,6 +46,9 @@ my %columns = (
 	mood  => ['text',        qw(sad ok happy)]);
 my %types = (huge => 'bigint unsigned', num => 'decimal(20, 6)', real_ => 'float', dbl => 'double', ts => 'datetime(6)', tz => 'timestamp(6) NULL',
 	year_ => 'year', vc => 'varchar(20)', bin => 'varchar(20) COLLATE utf8mb4_bin', fixed => 'char(3)', mood => "enum ('sad', 'ok', 'happy')");
+# MySQL's own collations know blanks at the end, and two of them the case.
+@types{qw(str vc bin fixed)} = ('varchar(20) COLLATE utf8mb4_0900_ai_ci', 'varchar(20) COLLATE utf8mb4_0900_as_cs', 'varchar(20) COLLATE utf8mb4_0900_bin',
+	'char(3) COLLATE utf8mb4_de_pb_0900_as_cs') if $db->product eq 'MySQL';
 my @names = sort keys %columns;
 
 sub far_literal
