@@ -15,7 +15,7 @@
 #include "source/reader.h"
 
 /* Grows when a module that was built for another one would misread it. */
-#define CS_SQL_DRIVER_VERSION 1
+#define CS_SQL_DRIVER_VERSION 2
 
 /* Steps of a connection, in the order of censync_check. */
 typedef enum CsSqlStep
