@@ -8,6 +8,9 @@ for line in open(sys.argv[1]):
     figures.setdefault(name, []).append(float(value))
 median = {name: statistics.median(values) for name, values in figures.items()}
 
+SERVICES = [("bigquery", "BigQuery's pages"), ("snowflake", "Snowflake's partitions"), ("databricks", "Databricks' chunks"),
+            ("google_sheets", "Google Sheets' blocks"), ("elasticsearch", "Elasticsearch's documents"),
+            ("elasticsearch_sql", "Elasticsearch's SQL"), ("rockset", "Rockset's pages")]
 # work; our figure; the rival's; what the ratio is; the bound (None: for comparison), and whether it is a lower one
 RATIOS = [
     ("first load, upsert", "load: censync", "load: ON CONFLICT", "times as fast", 1.5, True),
@@ -16,7 +19,7 @@ RATIOS = [
     ("second run, nothing changed, mirror", "mirror unchanged: censync", "mirror unchanged: MERGE, DELETE", "times as fast", 1.5, True),
     ("1 % changed, 0.5 % new, 0.5 % gone, mirror", "mirror changed: censync", "mirror changed: MERGE, DELETE", "times as fast", 1.3, True),
     ("NDJSON over HTTP, first load", "HTTP load: censync", "HTTP load: json_to_recordset", "times as fast", 2.5, True),
-    ("BigQuery's pages, first load", "bigquery: censync", "bigquery: NDJSON", "times its time", 1.5, False),
+    *(("%s, first load" % name, "%s: censync" % key, "%s: NDJSON" % key, "times its time", 1.5, False) for key, name in SERVICES),
     ("MariaDB, first load, upsert", "mysql: censync", "mysql: mysql_fdw, ON CONFLICT", "times as fast", 2, True),
     ("PostgreSQL, first load, upsert", "postgres load: censync", "postgres load: COPY to COPY", "times its time", 1.5, False),
     ("the same", "postgres load: censync", "postgres load: postgres_fdw", "times as fast", 1.7, True),
@@ -32,6 +35,8 @@ BOUNDS = [
     ("WAL of the second run, nothing changed", "unchanged: WAL", "bytes", 65536),
     ("nothing but bad rows, until it fails", "bad: all bad", "s", 120),
     *((f"peak memory, {f}, {n} times the rows", f"memory: {f}, {n}", "MB", 100) for f in ("ndjson", "json", "csv", "mysql") for n in (1, 5)),
+    *((f"peak memory, {name}{note}", f"memory: {key}{large}", "MB", 100)
+      for key, name in SERVICES for large, note in (("", ""), (", large", ", pages of 25 MB"))),
     *((f"peak memory, PostgreSQL, {n} times the rows", f"postgres memory: {n}", "MB", 100) for n in (1, 5)),
     ("a run of ten rows", "small: ms", "ms", 10),
     ("growth of the catalogs in 1,000 of them", "small: catalog bytes", "bytes", 0),

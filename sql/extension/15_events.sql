@@ -23,6 +23,7 @@ CREATE TABLE censync.outbox (
     sync text NOT NULL,
     owner_oid oid NOT NULL,
     server_oid oid NOT NULL,
+    home text NOT NULL,
     webhook name NOT NULL,
     body text NOT NULL,
     status text NOT NULL DEFAULT 'pending',
@@ -35,6 +36,7 @@ CREATE TABLE censync.outbox (
 );
 CREATE INDEX outbox_pending_idx ON censync.outbox (delivery_id) WHERE status = 'pending';
 COMMENT ON TABLE censync.outbox IS 'events for webhooks, written with the transaction that made them; read censync.deliveries instead';
+COMMENT ON COLUMN censync.outbox.home IS 'the database in which the OIDs of this row mean something; what a copy or pg_upgrade brought elsewhere is told to nobody';
 COMMENT ON COLUMN censync.outbox.holds IS 'the webhook could not be reached with this one: later ones wait for it, so that their order is kept';
 
 CREATE INDEX run_log_started_at_idx ON censync.run_log (started_at);

@@ -12,6 +12,7 @@
 
 #include "catalog/beacon.h"
 #include "catalog/definition.h"
+#include "catalog/keeper.h"
 #include "catalog/spi.h"
 #include "sync/deliver.h"
 #include "sync/engine.h"
@@ -55,7 +56,9 @@ censync_run(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 censync_sync(PG_FUNCTION_ARGS)
 {
-	CsRunRequest request = { .trigger = "manual", .limit = -1, .durable = true };
+	CsRunRequest request = { .trigger = cs_pg_cron_is_our_client() ? "schedule" : "manual",
+							 .limit = -1,
+							 .durable = true };
 	CsError *failure = NULL;
 
 	if (PG_ARGISNULL(0))

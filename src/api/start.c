@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -73,7 +74,7 @@ censync_wait(PG_FUNCTION_ARGS)
 			 errhint("Commit, then wait.")));
 	while (!is_over(run_id))
 	{
-		int64 left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		int64 left = TimestampDifferenceMilliseconds(cs_clock_steady(), end);
 
 		if (end != DT_NOEND && left <= 0)
 			break;
@@ -104,7 +105,7 @@ censync_cancel(PG_FUNCTION_ARGS)
 	if (!has_privs_of_role(GetUserId(), owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of run " INT64_FORMAT, run_id)));
-	if (strcmp(status, "queued") == 0 && cs_queue_end(run_id, "canceled", &canceled, false))
+	if (strcmp(status, "queued") == 0 && cs_queue_end(run_id, "canceled", &canceled))
 		PG_RETURN_BOOL(true);
 	/* It may have begun just now. */
 	if (strcmp(run_status(run_id, &owner, &sync_id), "running") != 0)
@@ -119,7 +120,7 @@ end_of_wait(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(1))
 		return DT_NOEND;
 	return DatumGetTimestampTz(DirectFunctionCall2(
-		timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), PG_GETARG_DATUM(1)));
+		timestamptz_pl_interval, TimestampTzGetDatum(cs_clock_steady()), PG_GETARG_DATUM(1)));
 }
 
 /* As it is now, whatever the transaction's snapshot says.  Throws 42704 if there is no such run. */

@@ -9,6 +9,8 @@
 #ifndef CS_CLOCK_H
 #define CS_CLOCK_H
 
+#include <time.h>
+
 #include "datatype/timestamp.h"
 
 #define CS_CLOCK_VARIABLE "censync clock"
@@ -25,6 +27,18 @@ typedef struct CsClock
 } CsClock;
 
 extern TimestampTz cs_clock_now(void);
+
 extern void cs_clock_wait(TimestampTz until, bool busy);
+
+/* A time that nobody puts forward or back, to measure how long something lasts.  It is none of the day, and
+ * never 0.  Here, because the drivers' modules measure, too. */
+static inline TimestampTz
+cs_clock_steady(void)
+{
+	struct timespec now = { 0 };
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((TimestampTz) now.tv_sec + 1) * USECS_PER_SEC + now.tv_nsec / 1000;
+}
 
 #endif /* CS_CLOCK_H */

@@ -17,6 +17,9 @@ typedef struct CsError
 	char *constraint;
 } CsError;
 
+/* A source's refusal of a request for what is in it: it refuses the same request again. */
+#define CS_ERRCODE_REFUSED ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION
+
 /* Inside PG_CATCH: copies the current error into context and clears the error state.  The caller
  * still has to roll back the subtransaction that surrounds the PG_TRY.  Throws nothing; without memory
  * for a copy, returns one that says so and that the next call overwrites. */

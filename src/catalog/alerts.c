@@ -16,6 +16,7 @@
 #include "catalog/alerts.h"
 #include "catalog/definition.h"
 #include "catalog/events.h"
+#include "catalog/locks.h"
 #include "catalog/spi.h"
 
 /* One alert, looked at. */
@@ -195,13 +196,14 @@ act(const Check *check)
 		tell("alert.resolved", check);
 }
 
-/* False: another session has just done it.  So with the next two, which do not wait for one that is about
- * to. */
+/* False: another session has just done it, or is about to, and is not waited for.  So with the next two. */
 static bool
 open_alert(const Check *check)
 {
 	CsArgs args = { 0 };
 
+	if (!cs_alert_lock(check->sync_id))
+		return false;
 	cs_args_add_int8(&args, check->sync_id);
 	cs_args_add_text(&args, check->sync);
 	cs_args_add(&args, OIDOID, ObjectIdGetDatum(check->owner), false);

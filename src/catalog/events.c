@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "catalog/definition.h"
 #include "catalog/events.h"
 #include "catalog/spi.h"
 #include "source/webhook.h"
@@ -148,9 +149,10 @@ put_in_outbox(Oid serverid, const char *name, const CsEvent *event, const char *
 	cs_args_add_text(&args, GetForeignServer(serverid)->servername);
 	cs_args_add_text(&args, body);
 	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	cs_args_add_text(&args, cs_home());
 	cs_catalog_execute("INSERT INTO censync.outbox (event_id, event, sync, owner_oid, server_oid, "
-					   "webhook, body, created_at, next_attempt_at) "
-					   "VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, $8, $8)",
+					   "webhook, body, created_at, next_attempt_at, home) "
+					   "VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
 					   &args);
 	cs_catalog_end(&access);
 }

@@ -47,6 +47,7 @@ typedef struct CsDelivery
 	char *event;
 	Oid owner;
 	Oid server;
+	bool at_home; /* else the two OIDs are of another database, of which this one is a copy */
 	char *body;
 	int attempts; /* so far */
 	TimestampTz created_at;

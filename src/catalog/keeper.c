@@ -4,7 +4,10 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "commands/dbcommands.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -15,8 +18,14 @@
 #include "catalog/parents.h"
 #include "catalog/schedule.h"
 
+/* What needs no quotes in a command. */
+#define PLAIN_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+
 static void report_nobody(const CsSync *sync, bool must);
 static char *crontab_line(const CsSync *sync);
+static void put_word(StringInfo line, const char *word);
+static void put_literal(StringInfo line, const char *text);
+static void put_character(StringInfo line, char c);
 
 void
 cs_keeper_take(CsSync *sync, bool must)
@@ -94,12 +103,62 @@ report_nobody(const CsSync *sync, bool must)
 					 line)));
 }
 
+/* It is meant to be pasted, and a name may hold anything. */
 static char *
 crontab_line(const CsSync *sync)
 {
 	char *fields = cs_pg_cron_fields(sync->schedule);
+	StringInfoData line;
 
-	return psprintf("%s  psql -X -q -d %s -U %s -c \"CALL censync_sync(%s)\"",
-					fields ? fields : "*/15 * * * *", get_database_name(MyDatabaseId),
-					sync->owner_name, quote_literal_cstr(sync->name));
+	initStringInfo(&line);
+	appendStringInfo(&line, "%s  psql -X -q -d ", fields ? fields : "*/15 * * * *");
+	put_word(&line, get_database_name(MyDatabaseId));
+	appendStringInfoString(&line, " -U ");
+	put_word(&line, sync->owner_name);
+	appendStringInfoString(&line, " -c \"CALL censync_sync(");
+	put_literal(&line, sync->name);
+	appendStringInfoString(&line, ")\"");
+	return line.data;
+}
+
+/* In double quotes if it needs any. */
+static void
+put_word(StringInfo line, const char *word)
+{
+	const char *quote = word[strspn(word, PLAIN_CHARACTERS)] == '\0' ? "" : "\"";
+
+	appendStringInfoString(line, quote);
+	for (; *word; word++)
+		put_character(line, iscntrl((unsigned char) *word) ? '?' : *word);
+	appendStringInfoString(line, quote);
+}
+
+/* A line of a crontab ends at a line feed, however it is quoted for the shell. */
+static void
+put_literal(StringInfo line, const char *text)
+{
+	char *literal = quote_literal_cstr(text);
+	bool has_controls = false;
+
+	for (const char *c = text; *c; c++)
+		has_controls = has_controls || iscntrl((unsigned char) *c);
+	literal += strspn(literal, " ");
+	if (has_controls && *literal != 'E')
+		appendStringInfoChar(line, 'E');
+	for (; *literal; literal++)
+	{
+		if (iscntrl((unsigned char) *literal))
+			appendStringInfo(line, "\\\\x%02x", (unsigned char) *literal);
+		else
+			put_character(line, *literal);
+	}
+}
+
+/* Within double quotes of the shell; cron itself takes a percent sign for the end of the command. */
+static void
+put_character(StringInfo line, char c)
+{
+	if (strchr("\"$`\\%", c))
+		appendStringInfoChar(line, '\\');
+	appendStringInfoChar(line, c);
 }

@@ -29,6 +29,9 @@ extern void cs_keeper_find_parents(CsSync *sync);
 /* Is pg_cron in this database? */
 extern bool cs_pg_cron_is_there(void);
 
+/* Does pg_cron run what this session runs? */
+extern bool cs_pg_cron_is_our_client(void);
+
 /* Gives pg_cron a job for a sync, or changes the one there is; throws what speaks against it. */
 extern void cs_pg_cron_schedule(const CsSync *sync);
 extern void cs_pg_cron_unschedule(const CsSync *sync);

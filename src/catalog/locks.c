@@ -21,6 +21,8 @@
 /* Field 4 of our advisory locks.  pg_advisory_lock uses 1 and 2, so no user's lock is ever ours. */
 #define CS_LOCK_CLASS_APPLY 0xC502
 #define CS_LOCK_CLASS_DELIVER 0xC510
+#define CS_LOCK_CLASS_ALERT 0xC511
+#define CS_LOCK_CLASS_PARENTS 0xC512
 #define CS_LOCK_CLASS_WORKER 0xC503
 #define CS_LOCK_CLASS_SERVER 0xC504
 
@@ -151,6 +153,25 @@ cs_deliver_lock(void)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, CS_LOCK_CLASS_DELIVER);
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
+cs_alert_lock(int64 sync_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (sync_id >> 32), (uint32) sync_id,
+						 CS_LOCK_CLASS_ALERT);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+cs_parents_lock(void)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, CS_LOCK_CLASS_PARENTS);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
 Oid

@@ -46,13 +46,19 @@ extern void cs_apply_lock(Oid relid);
  */
 extern Oid cs_extension_lock(Oid expected);
 
-/* Who delivers events; until the end of the transaction.  False at once if another session does. */
-extern bool cs_deliver_lock(void);
-
 /* The same where there may be no extension: then InvalidOid. */
 extern Oid cs_extension_lock_if_there(void);
 
 /* The same without waiting: false if there is no extension, or somebody is about to drop it. */
 extern bool cs_extension_try_lock(void);
+
+/* Who delivers events; until the end of the transaction.  False at once if another session does. */
+extern bool cs_deliver_lock(void);
+
+/* Who opens an alert of a sync; likewise. */
+extern bool cs_alert_lock(int64 sync_id);
+
+/* Who changes which syncs run after which: waits; until the end of the transaction. */
+extern void cs_parents_lock(void);
 
 #endif /* CS_LOCKS_H */

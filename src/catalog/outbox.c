@@ -8,44 +8,32 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "catalog/definition.h"
 #include "catalog/events.h"
 #include "catalog/spi.h"
 
+/* A clock that was put back must not make anybody wait for longer than the longest wait there is. */
+#define IS_DUE                                                                                     \
+	"d.status = 'pending' AND (d.next_attempt_at <= clock_timestamp() "                            \
+	"OR d.next_attempt_at > clock_timestamp() + interval '61 min') "                               \
+	"AND NOT EXISTS (SELECT FROM censync.outbox b WHERE b.status = 'pending' AND b.holds "         \
+	"AND b.server_oid = d.server_oid AND b.owner_oid = d.owner_oid "                               \
+	"AND b.delivery_id < d.delivery_id) "
+
+static CsDelivery *next_one(Oid caller, bool tried);
 static void end(const CsDelivery *delivery, const char *status, const char *error);
 
-/* In the order in which they were written, but for those that wait for their next attempt; and behind one
- * that holds, those of the same webhook wait with it. */
+/*
+ * In the order in which they were written, but for those that wait for their next attempt; and behind one
+ * that holds, those of the same webhook wait with it.  Who has not answered before comes last, so that others
+ * need not wait for him again.
+ */
 CsDelivery *
 cs_outbox_next(Oid caller)
 {
-	CsCatalogAccess access;
-	CsArgs args = { 0 };
-	CsDelivery *delivery = NULL;
-	bool isnull;
+	CsDelivery *delivery = next_one(caller, false);
 
-	cs_catalog_begin(&access);
-	cs_args_add(&args, OIDOID, ObjectIdGetDatum(caller), false);
-	if (cs_catalog_execute("SELECT d.delivery_id, d.event_id, d.event, d.owner_oid, d.server_oid, "
-						   "d.body, d.attempts, d.created_at FROM censync.outbox d "
-						   "WHERE d.status = 'pending' AND d.next_attempt_at <= clock_timestamp() "
-						   "AND pg_has_role($1, d.owner_oid, 'USAGE') AND NOT EXISTS ("
-						   "SELECT FROM censync.outbox b WHERE b.status = 'pending' AND b.holds "
-						   "AND b.server_oid = d.server_oid AND b.owner_oid = d.owner_oid "
-						   "AND b.delivery_id < d.delivery_id) ORDER BY d.delivery_id LIMIT 1",
-						   &args) > 0)
-	{
-		delivery = MemoryContextAllocZero(access.caller, sizeof(CsDelivery));
-		delivery->delivery_id = DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
-		delivery->event_id = cs_catalog_text(&access, 0, 2);
-		delivery->event = cs_catalog_text(&access, 0, 3);
-		delivery->owner = DatumGetObjectId(cs_catalog_datum(0, 4, &isnull));
-		delivery->server = DatumGetObjectId(cs_catalog_datum(0, 5, &isnull));
-		delivery->body = cs_catalog_text(&access, 0, 6);
-		delivery->attempts = DatumGetInt32(cs_catalog_datum(0, 7, &isnull));
-		delivery->created_at = DatumGetTimestampTz(cs_catalog_datum(0, 8, &isnull));
-	}
-	cs_catalog_end(&access);
-	return delivery;
+	return delivery ? delivery : next_one(caller, true);
 }
 
 bool
@@ -55,12 +43,7 @@ cs_outbox_is_due(void)
 	bool due;
 
 	cs_catalog_begin(&access);
-	due = cs_catalog_execute("SELECT FROM censync.outbox d WHERE status = 'pending' "
-							 "AND next_attempt_at <= clock_timestamp() AND NOT EXISTS ("
-							 "SELECT FROM censync.outbox b WHERE b.status = 'pending' AND b.holds "
-							 "AND b.server_oid = d.server_oid AND b.owner_oid = d.owner_oid "
-							 "AND b.delivery_id < d.delivery_id) LIMIT 1",
-							 NULL) > 0;
+	due = cs_catalog_execute("SELECT FROM censync.outbox d WHERE " IS_DUE "LIMIT 1", NULL) > 0;
 	cs_catalog_end(&access);
 	return due;
 }
@@ -91,6 +74,40 @@ cs_outbox_failed(const CsDelivery *delivery, const char *error, TimestampTz agai
 					   "next_attempt_at = $3, holds = $4 WHERE delivery_id = $1",
 					   &args);
 	cs_catalog_end(&access);
+}
+
+static CsDelivery *
+next_one(Oid caller, bool tried)
+{
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+	CsDelivery *delivery = NULL;
+	bool isnull;
+
+	cs_catalog_begin(&access);
+	cs_args_add(&args, OIDOID, ObjectIdGetDatum(caller), false);
+	cs_args_add(&args, BOOLOID, BoolGetDatum(tried), false);
+	cs_args_add_text(&args, cs_home());
+	if (cs_catalog_execute(
+			"SELECT d.delivery_id, d.event_id, d.event, d.owner_oid, d.server_oid, "
+			"d.body, d.attempts, d.created_at, d.home = $3 FROM censync.outbox d WHERE " IS_DUE
+			"AND pg_has_role($1, d.owner_oid, 'USAGE') AND (d.attempts > 0) = $2 "
+			"ORDER BY d.delivery_id LIMIT 1",
+			&args) > 0)
+	{
+		delivery = MemoryContextAllocZero(access.caller, sizeof(CsDelivery));
+		delivery->delivery_id = DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
+		delivery->event_id = cs_catalog_text(&access, 0, 2);
+		delivery->event = cs_catalog_text(&access, 0, 3);
+		delivery->owner = DatumGetObjectId(cs_catalog_datum(0, 4, &isnull));
+		delivery->server = DatumGetObjectId(cs_catalog_datum(0, 5, &isnull));
+		delivery->body = cs_catalog_text(&access, 0, 6);
+		delivery->attempts = DatumGetInt32(cs_catalog_datum(0, 7, &isnull));
+		delivery->created_at = DatumGetTimestampTz(cs_catalog_datum(0, 8, &isnull));
+		delivery->at_home = DatumGetBool(cs_catalog_datum(0, 9, &isnull));
+	}
+	cs_catalog_end(&access);
+	return delivery;
 }
 
 static void

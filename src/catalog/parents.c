@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/locks.h"
 #include "catalog/parents.h"
 #include "catalog/spi.h"
 
@@ -13,13 +14,12 @@ static void refuse_cycle(const CsSync *sync, const CsSync *parent);
 void
 cs_parents_set(const CsSync *sync, List *names)
 {
-	CsCatalogAccess access;
 	ListCell *lc;
 
-	cs_catalog_begin(&access);
-	/* Two sessions could close a cycle together that neither sees. */
-	cs_catalog_execute("LOCK TABLE censync.sync_parent IN SHARE ROW EXCLUSIVE MODE", NULL);
-	cs_catalog_end(&access);
+	/* Two sessions could close a cycle together that neither sees.  No lock of the table: the scheduler
+	 * must not wait for what somebody leaves open. */
+	if (names != NIL)
+		cs_parents_lock();
 	cs_parents_forget(sync->sync_id);
 	foreach (lc, names)
 	{

@@ -13,6 +13,7 @@
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "postmaster/bgworker.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -36,6 +37,15 @@ bool
 cs_pg_cron_is_there(void)
 {
 	return OidIsValid(get_extension_oid("pg_cron", true));
+}
+
+/* A worker that pg_cron has started, or a session that it has opened by libpq. */
+bool
+cs_pg_cron_is_our_client(void)
+{
+	if (MyBgworkerEntry)
+		return strcmp(MyBgworkerEntry->bgw_library_name, "pg_cron") == 0;
+	return application_name && strcmp(application_name, "pg_cron") == 0;
 }
 
 void

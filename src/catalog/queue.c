@@ -25,7 +25,17 @@
 	"FROM censync.run_log l JOIN censync.sync_definition d ON d.sync_id = l.sync_id "              \
 	"WHERE l.status = 'queued' "
 
+/* How a run ends, of the arguments of end(). */
+#define ENDED                                                                                      \
+	"status = $2, finished_at = $3, error_code = $4, error_message = $5, error_detail = $6, "      \
+	"error_hint = $7"
+
+#define END_UNLOCKED(from)                                                                         \
+	"UPDATE censync.run_log SET " ENDED " WHERE run_id = (SELECT run_id FROM censync.run_log "     \
+	"WHERE run_id = $1 AND status = " from " FOR UPDATE SKIP LOCKED) RETURNING run_id"
+
 static List *list(const char *sql, CsArgs *args);
+static bool end(const char *sql, int64 run_id, const char *status, const CsError *error);
 
 int64
 cs_queue_add(const CsSync *sync, const char *trigger)
@@ -106,35 +116,38 @@ cs_queue_cancel_of_sync(int64 sync_id)
 		cs_queue_end(run_id, "canceled",
 					 &(CsError){ .code = ERRCODE_QUERY_CANCELED,
 								 .message = "the sync was dropped",
-								 .detail = "The run had not begun." },
-					 false);
+								 .detail = "The run had not begun." });
 }
 
 bool
-cs_queue_end(int64 run_id, const char *status, const CsError *error, bool or_running)
+cs_queue_end(int64 run_id, const char *status, const CsError *error)
 {
-	CsCatalogAccess access;
-	CsArgs args = { 0 };
-	bool ended;
+	return end("UPDATE censync.run_log SET " ENDED " WHERE run_id = $1 AND status = 'queued' "
+			   "RETURNING run_id",
+			   run_id, status, error);
+}
 
-	cs_catalog_begin(&access);
-	cs_args_add_int8(&args, run_id);
-	cs_args_add_text(&args, status);
-	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
-	cs_args_add_text(&args, cs_error_state(error->code));
-	cs_args_add_text(&args, error->message);
-	cs_args_add_text(&args, error->detail);
-	cs_args_add_text(&args, error->hint);
-	cs_args_add(&args, BOOLOID, BoolGetDatum(or_running), false);
-	ended = cs_catalog_execute("UPDATE censync.run_log SET status = $2, finished_at = $3, "
-							   "error_code = $4, error_message = $5, error_detail = $6, "
-							   "error_hint = $7 WHERE run_id = $1 "
-							   "AND (status = 'queued' OR $8 AND status = 'running') "
-							   "RETURNING run_id",
-							   &args) > 0;
-	cs_run_tell_ended(&access, SPI_processed);
-	cs_catalog_end(&access);
-	return ended;
+bool
+cs_queue_end_left(int64 run_id)
+{
+	static const CsError kept_out = {
+		.code = ERRCODE_CANNOT_CONNECT_NOW,
+		.message = "its worker ended before the run began",
+		.detail = "Nothing was changed.",
+		.hint = "The server log says why: perhaps its owner may not connect to this database now."
+	};
+	static const CsError lost = {
+		.code = ERRCODE_SYSTEM_ERROR,
+		.message = "the worker that ran it is gone",
+		.detail = "The destination is as it was before the run.",
+		.hint = "The server log says what ended the worker. The next run starts afresh."
+	};
+
+	if (end(END_UNLOCKED("'queued'"), run_id, "failed", &kept_out))
+		return false;
+	/* Another worker may have been sent for it, and have it. */
+	return end(END_UNLOCKED("'running' AND NOT censync.is_running(sync_id)"), run_id, "crashed",
+			   &lost);
 }
 
 uint64
@@ -146,8 +159,9 @@ cs_queue_end_lost(void)
 
 	cs_catalog_begin(&access);
 	count = cs_catalog_execute("UPDATE censync.run_log SET " CS_RUN_IS_CRASHED
-							   " WHERE status = 'running' AND NOT censync.is_running(sync_id) "
-							   "RETURNING run_id",
+							   " WHERE run_id = ANY (ARRAY(SELECT run_id FROM censync.run_log "
+							   "WHERE status = 'running' AND NOT censync.is_running(sync_id) "
+							   "FOR UPDATE SKIP LOCKED)) RETURNING run_id",
 							   &args);
 	cs_run_tell_ended(&access, count);
 	cs_catalog_end(&access);
@@ -165,12 +179,13 @@ cs_queue_pause_crashing(int64 sync_id)
 	cs_args_add(&args, INT4OID, Int32GetDatum(MAX_CRASHES), false);
 	cs_args_add_int8(&args, sync_id);
 	cs_catalog_execute(
-		"UPDATE censync.sync_definition d SET paused = true, "
+		"UPDATE censync.sync_definition SET paused = true, "
 		"paused_reason = pg_catalog.format('its last %s runs all crashed', $2) "
-		"WHERE home = $1 AND NOT paused AND ($3 = 0 OR d.sync_id = $3) AND $2 = "
+		"WHERE sync_id = ANY (ARRAY(SELECT d.sync_id FROM censync.sync_definition d WHERE home = "
+		"$1 AND NOT paused AND ($3 = 0 OR d.sync_id = $3) AND $2 = "
 		"(SELECT pg_catalog.count(*) FILTER (WHERE l.status = 'crashed') FROM "
 		"(SELECT r.status FROM censync.run_log r WHERE r.sync_id = d.sync_id AND NOT r.dry_run "
-		"ORDER BY r.run_id DESC LIMIT $2) l) RETURNING d.name",
+		"ORDER BY r.run_id DESC LIMIT $2) l) FOR UPDATE SKIP LOCKED)) RETURNING name",
 		&args);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -206,4 +221,25 @@ list(const char *sql, CsArgs *args)
 	}
 	cs_catalog_end(&access);
 	return runs;
+}
+
+static bool
+end(const char *sql, int64 run_id, const char *status, const CsError *error)
+{
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+	bool ended;
+
+	cs_catalog_begin(&access);
+	cs_args_add_int8(&args, run_id);
+	cs_args_add_text(&args, status);
+	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
+	cs_args_add_text(&args, cs_error_state(error->code));
+	cs_args_add_text(&args, error->message);
+	cs_args_add_text(&args, error->detail);
+	cs_args_add_text(&args, error->hint);
+	ended = cs_catalog_execute(sql, &args) > 0;
+	cs_run_tell_ended(&access, SPI_processed);
+	cs_catalog_end(&access);
+	return ended;
 }

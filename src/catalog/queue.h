@@ -34,9 +34,12 @@ extern int64 cs_queue_of_sync(int64 sync_id);
 /* Has it been there for so long that its worker must be gone? */
 extern bool cs_queue_is_abandoned(int64 run_id);
 
-/* Ends a run that waits; or that is called running, too, if its worker is known to be gone.  Returns whether
- * it was so. */
-extern bool cs_queue_end(int64 run_id, const char *status, const CsError *error, bool or_running);
+/* Ends a run that waits; returns whether it did. */
+extern bool cs_queue_end(int64 run_id, const char *status, const CsError *error);
+
+/* Ends a run whose worker is gone, if that has not done so: one that has not begun as failed, one that has as
+ * crashed.  Returns whether it has crashed.  This and the next two wait for no other session. */
+extern bool cs_queue_end_left(int64 run_id);
 
 /* Ends runs that are called running although nobody runs them; returns how many. */
 extern uint64 cs_queue_end_lost(void);

@@ -31,6 +31,9 @@ typedef enum CsScheduledScope
 /* Active ones of this database; CsScheduledSync *, in CurrentMemoryContext. */
 extern List *cs_scheduled_list(CsScheduledScope scope, int64 sync_id);
 
+/* Keeps a sync as it is until the end of the transaction; false: somebody is changing it, or it is gone. */
+extern bool cs_scheduled_hold(int64 sync_id);
+
 /* When one sync is due, whoever keeps its schedule; DT_NOEND: not known, or not the current role's to know. */
 extern TimestampTz cs_scheduled_next_run(int64 sync_id);
 

@@ -11,6 +11,7 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "driver_mysql/mysql_session.h"
 
@@ -232,7 +233,7 @@ connect_now(MysqlSession *session)
 	MYSQL *connected = NULL;
 
 	session->deadline =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) login->connect_timeout_s * 1000);
+		TimestampTzPlusMilliseconds(cs_clock_steady(), (int64) login->connect_timeout_s * 1000);
 	cs_mysql_gate_enter(session);
 	session->pending =
 		mysql_real_connect_start(&connected, session->mysql, login->address, login->user, password,

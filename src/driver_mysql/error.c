@@ -16,6 +16,9 @@
 #define NUMBER_CREDENTIALS_REQUIRED 1862
 #define NUMBER_STATEMENT_TIMEOUT 1969
 #define NUMBER_QUERY_TIMEOUT 3024
+#define NUMBER_ACCOUNT_LOCKED 3118
+#define NUMBER_ACCOUNT_LOCKED_MARIADB 4151
+#define NUMBER_TLS_REQUIRED 3159
 
 /* What a number of the source means here, and what to do about it. */
 typedef struct Meaning
@@ -35,6 +38,12 @@ static const Meaning meanings[] = {
 	  "The password has expired: set a new one at the source." },
 	{ 1820 /* must change password */, ERRCODE_INVALID_PASSWORD,
 	  "The password has expired: set a new one at the source." },
+	{ NUMBER_ACCOUNT_LOCKED, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	  "ALTER USER ... ACCOUNT UNLOCK, at the source." },
+	{ NUMBER_ACCOUNT_LOCKED_MARIADB, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	  "ALTER USER ... ACCOUNT UNLOCK, at the source." },
+	{ NUMBER_TLS_REQUIRED, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+	  "Option \"tls\" of the server is 'off': leave it out." },
 	{ 1251 /* old protocol */, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, NULL },
 	{ CR_AUTH_PLUGIN_CANNOT_LOAD, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	  "The source wants a way to log in that its client library has no plugin for." },

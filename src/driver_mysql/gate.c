@@ -18,6 +18,7 @@
 
 #include "miscadmin.h"
 
+#include "base/clock.h"
 #include "driver_mysql/mysql_session.h"
 
 #include <errmsg.h>
@@ -76,7 +77,7 @@ cs_mysql_gate_wait(my_socket fd, my_bool reading, int timeout pg_attribute_unuse
 {
 	struct pollfd poller = { .fd = fd, .events = reading ? POLLIN : POLLOUT };
 
-	while (!InterruptPending && GetCurrentTimestamp() < connecting->deadline)
+	while (!InterruptPending && cs_clock_steady() < connecting->deadline)
 	{
 		int n = poll(&poller, 1, HANDSHAKE_SLICE_MS);
 

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 
+#include "base/clock.h"
 #include "driver_mysql/mysql_session.h"
 
 #define PATIENCE_MS 2000
@@ -29,7 +30,7 @@ cs_mysql_kill(const MysqlSession *session)
 	killer.mysql = mysql_init(NULL);
 	if (killer.mysql == NULL)
 		return;
-	killer.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PATIENCE_MS);
+	killer.deadline = TimestampTzPlusMilliseconds(cs_clock_steady(), PATIENCE_MS);
 	cs_mysql_set_options(&killer);
 	if (connect_again(&killer))
 		send_kill(&killer, mysql_thread_id(session->mysql));
@@ -41,7 +42,7 @@ static int
 wait_a_little(MysqlSession *killer)
 {
 	struct pollfd poller = { .fd = mysql_get_socket(killer->mysql) };
-	long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), killer->deadline);
+	long left = TimestampDifferenceMilliseconds(cs_clock_steady(), killer->deadline);
 
 	cs_mysql_gate_enter(killer);
 	if (killer->pending & MYSQL_WAIT_READ)

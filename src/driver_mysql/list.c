@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -68,6 +69,11 @@ read_names(MysqlSession *session, const char *sql)
 	List *names = NIL;
 
 	cs_mysql_execute(&session->base, sql);
+	/* What a server says that its rows are is believed only where it is checked. */
+	if (session->base.ncolumns != 1 ||
+		(session->base.columns[0].typid != TEXTOID && session->base.columns[0].typid != VARCHAROID))
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("the source lists tables otherwise than by their names")));
 	while (cs_mysql_next_row(&session->base))
 	{
 		CHECK_FOR_INTERRUPTS();

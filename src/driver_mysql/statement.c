@@ -13,6 +13,9 @@
 
 #include <errmsg.h>
 
+/* A vector of MySQL 9, which the library does not know. */
+#define TYPE_VECTOR ((enum enum_field_types) 242)
+
 static void close_statement(MysqlSession *session);
 
 static void take_value(void *arg, unsigned int position, unsigned char **row);
@@ -150,6 +153,9 @@ cs_mysql_set_columns(MysqlSession *session)
 	for (int i = 0; i < n; i++)
 	{
 		session->decode[i].position = i;
+		/* On the wire it is a string of bytes. */
+		if (fields[i].type == TYPE_VECTOR)
+			fields[i].type = MYSQL_TYPE_BLOB;
 		cs_mysql_column(session, &fields[i], &base->columns[i], &session->decode[i]);
 	}
 	MemoryContextSwitchTo(old);

@@ -16,6 +16,9 @@
 /* So many digits fit 64 bits whatever they are. */
 #define INT64_DIGITS 18
 
+/* Of a BIT. */
+#define MAX_BITS 64
+
 static uint64 load(const unsigned char *data, int width);
 static Numeric small_decimal(const MysqlColumn *column, const MysqlValue *value);
 
@@ -132,17 +135,18 @@ DECODE(decimal)
 DECODE(bits)
 {
 	int bits = column->bits;
-	int nbytes = VARBITTOTALLEN(bits);
-	int shift = (int) value->len * BITS_PER_BYTE - bits;
-	VarBit *result = palloc0(nbytes);
+	VarBit *result = palloc0(VARBITTOTALLEN(MAX_BITS));
 	bits8 *out = VARBITS(result);
+	int shift;
 
-	SET_VARSIZE(result, nbytes);
-	VARBITLEN(result) = bits;
-	if (shift < 0 || shift >= BITS_PER_BYTE)
+	if (bits < 1 || bits > MAX_BITS ||
+		value->len != (size_t) (bits + BITS_PER_BYTE - 1) / BITS_PER_BYTE)
 		return cs_mysql_refuse(session, column, ERRCODE_PROTOCOL_VIOLATION,
 							   pstrdup("the bits of the value are not as many as its type says"),
 							   isnull);
+	SET_VARSIZE(result, VARBITTOTALLEN(bits));
+	VARBITLEN(result) = bits;
+	shift = (int) value->len * BITS_PER_BYTE - bits;
 	for (size_t i = 0; i < value->len; i++)
 		out[i] = (bits8) (value->data[i] << shift |
 						  (i + 1 < value->len ? value->data[i + 1] >> (BITS_PER_BYTE - shift) : 0));

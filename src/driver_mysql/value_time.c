@@ -12,6 +12,9 @@
 #include "base/compat.h"
 #include "driver_mysql/mysql_session.h"
 
+/* 838:59:59 */
+#define MAX_TIME_DAYS 34
+
 typedef struct Moment
 {
 	int year;
@@ -71,6 +74,8 @@ cs_mysql_time(MysqlSession *session, const MysqlColumn *column, const MysqlValue
 		return malformed(session, column, isnull);
 	if (value->len == 0)
 		return IntervalPGetDatum(interval);
+	if (load4(value->data + 1) < 0 || load4(value->data + 1) > MAX_TIME_DAYS)
+		return malformed(session, column, isnull);
 	time =
 		(int64) load4(value->data + 1) * USECS_PER_DAY + read_time(value->data + 5, value->len - 5);
 	interval->time = value->data[0] ? -time : time;

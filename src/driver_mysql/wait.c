@@ -8,6 +8,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "driver_mysql/mysql_session.h"
 
@@ -18,7 +19,7 @@ int
 cs_mysql_wait(MysqlSession *session)
 {
 	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
-	TimestampTz since = GetCurrentTimestamp();
+	TimestampTz since = cs_clock_steady();
 	int happened;
 
 	if (session->pending & MYSQL_WAIT_READ)
@@ -46,15 +47,19 @@ cs_mysql_wait(MysqlSession *session)
 static long
 time_left(const MysqlSession *session, TimestampTz since)
 {
+	const CsSqlLogin *login = session->login;
 	TimestampTz end = session->deadline;
 
 	if (end == 0)
 	{
-		if (session->login->stall_timeout_s == 0)
+		if (login->stall_timeout_s > 0)
+			end = TimestampTzPlusMilliseconds(since, (int64) login->stall_timeout_s * 1000);
+		if (login->late_at != 0 && (end == 0 || login->late_at < end))
+			end = login->late_at;
+		if (end == 0)
 			return -1;
-		end = TimestampTzPlusMilliseconds(since, (int64) session->login->stall_timeout_s * 1000);
 	}
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+	return TimestampDifferenceMilliseconds(cs_clock_steady(), end);
 }
 
 static void
@@ -70,6 +75,8 @@ time_out(const MysqlSession *session)
 								  login->connect_timeout_s),
 						errhint("Check options \"host\" and \"port\" of the server, and firewalls "
 								"between; option \"connect_timeout\" says how long to wait.")));
+	if (login->late_at != 0 && cs_clock_steady() >= login->late_at)
+		login->throw_late(login);
 	ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
 					errmsg("the source has sent nothing for %d s", login->stall_timeout_s),
 					errhint("If its statements may think longer, raise option \"stall_timeout\" of "

@@ -125,12 +125,16 @@ tds_list(CsSqlSession *base, const char *schema, List *only)
 	while (tds_next_row(base))
 	{
 		char *name = text_of(base, object_name);
+		TdsColumn *column = read_column(base, at, text_of(base, type_name));
 		CsObject *object = objects ? llast(objects) : NULL;
 
 		CHECK_FOR_INTERRUPTS();
+		if (name == NULL || column->column.name == NULL)
+			ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+							errmsg("the server lists a table or column without its name")));
 		if (object == NULL || strcmp(object->name, name) != 0)
 			object = add_object(&objects, schema, name);
-		add_column(object, read_column(base, at, text_of(base, type_name)));
+		add_column(object, column);
 	}
 	return objects;
 }

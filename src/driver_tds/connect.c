@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "port/pg_bswap.h"
@@ -95,7 +96,7 @@ create_session(CsSqlLogin *login)
 	session->context = CurrentMemoryContext;
 	session->row =
 		AllocSetContextCreate(CurrentMemoryContext, "censync tds row", ALLOCSET_DEFAULT_SIZES);
-	session->deadline = GetCurrentTimestamp() + (int64) login->connect_timeout_s * USECS_PER_SEC;
+	session->deadline = cs_clock_steady() + (int64) login->connect_timeout_s * USECS_PER_SEC;
 	session->close.func = close_session;
 	session->close.arg = session;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &session->close);

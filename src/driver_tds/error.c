@@ -6,6 +6,7 @@
 
 #include "miscadmin.h"
 
+#include "base/errors.h"
 #include "driver_tds/tds.h"
 
 /* What an error number of the server means, and what the user can do. */
@@ -139,6 +140,7 @@ throw_server(TdsSession *session)
 					 : message->severity >= 20 ? LOST
 					 : message->severity == 14 ? ERRCODE_INSUFFICIENT_PRIVILEGE
 					 : message->severity == 15 ? ERRCODE_SYNTAX_ERROR
+					 : message->severity < 17  ? CS_ERRCODE_REFUSED
 											   : ERRCODE_FDW_ERROR),
 			 errmsg("%s", text),
 			 errdetail("SQL Server error %d, severity %d, state %d, line %d%s%s.", message->number,
@@ -175,6 +177,8 @@ throw_library(TdsSession *session, const char *what)
 					session->login->port),
 			 errdetail("There was no answer within %d seconds.", session->login->connect_timeout_s),
 			 errhint("Check options \"host\" and \"port\", and the firewalls between.")));
+	if (session->late)
+		session->login->throw_late(session->login);
 	if (session->stalled)
 		ereport(ERROR, (errcode(code), errmsg("the server sends nothing any more"),
 						errdetail("There was not a byte from it for %d seconds.",

@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "driver_tds/tds.h"
 
 #define PACKET_HEADER 8
@@ -159,7 +160,7 @@ open_socket(Handshake *handshake)
 		if (error == EINPROGRESS)
 		{
 			tds_wait(handshake->fd, WL_SOCKET_WRITEABLE, handshake->session->deadline);
-			if (GetCurrentTimestamp() >= handshake->session->deadline)
+			if (cs_clock_steady() >= handshake->session->deadline)
 				time_is_up(handshake);
 			if (getsockopt(handshake->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 				error = errno;
@@ -324,7 +325,7 @@ send_packet(Handshake *handshake, const unsigned char *data, int length)
 			ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 							errmsg("the server closed the connection: %m")));
 		tds_wait(handshake->fd, WL_SOCKET_WRITEABLE, handshake->session->deadline);
-		if (GetCurrentTimestamp() >= handshake->session->deadline)
+		if (cs_clock_steady() >= handshake->session->deadline)
 			time_is_up(handshake);
 	}
 }
@@ -365,7 +366,7 @@ receive(Handshake *handshake, unsigned char *data, int length)
 					 errhint("Check that a SQL Server listens there, and option \"tls\" of "
 							 "the server.")));
 		tds_wait(handshake->fd, WL_SOCKET_READABLE, handshake->session->deadline);
-		if (GetCurrentTimestamp() >= handshake->session->deadline)
+		if (cs_clock_steady() >= handshake->session->deadline)
 			time_is_up(handshake);
 	}
 }

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "base/clock.h"
 #include "driver_tds/tds.h"
 
 /* The one whose call is running; the library's callbacks know of no other. */
@@ -21,6 +22,7 @@ static int on_message(DBPROCESS *process, DBINT number, int state, int severity,
 static int on_error(DBPROCESS *process, int severity, int number, int os_error, char *text,
 					char *os_text);
 static int on_timeout(void);
+static bool is_late(void);
 static int is_given_up(void *process);
 static int give_up(void *process);
 
@@ -32,6 +34,7 @@ tds_enter(TdsSession *session)
 	session->library.number = 0;
 	session->os_error = 0;
 	session->stalled = false;
+	session->late = false;
 	session->replaced = false;
 	current = session;
 	session->their_error = dberrhandle(on_error);
@@ -55,7 +58,7 @@ tds_wait(int fd, int events, TimestampTz deadline)
 {
 	for (;;)
 	{
-		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		long left = TimestampDifferenceMilliseconds(cs_clock_steady(), deadline);
 		int ready;
 
 		CHECK_FOR_INTERRUPTS();
@@ -134,16 +137,25 @@ on_timeout(void)
 
 	if (current->deadline != 0)
 	{
-		if (!interrupted && GetCurrentTimestamp() < current->deadline)
+		if (!interrupted && cs_clock_steady() < current->deadline)
 			return INT_CONTINUE;
 		current->stalled = !interrupted;
 		return INT_CANCEL;
 	}
 	current->stalled = current->stalled || !interrupted;
+	current->late = current->late || is_late();
 	if (current->attention || current->closing)
 		return INT_CANCEL;
 	current->attention = true;
 	return INT_TIMEOUT;
+}
+
+static bool
+is_late(void)
+{
+	TimestampTz late_at = current->login->late_at;
+
+	return late_at != 0 && cs_clock_steady() >= late_at;
 }
 
 /* Asked once a second while the library waits, and after every signal. */
@@ -151,7 +163,7 @@ static int
 is_given_up(void *process)
 {
 	return QueryCancelPending || ProcDiePending || (current && current->closing) ||
-		   (current && current->attention);
+		   (current && (current->attention || is_late()));
 }
 
 static int

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -180,11 +181,13 @@ wait_for_answer(TdsSession *session)
 	TimestampTz deadline = session->deadline;
 
 	if (deadline == 0)
-		deadline =
-			limit == 0 ? PG_INT64_MAX : GetCurrentTimestamp() + (int64) limit * USECS_PER_SEC;
+		deadline = limit == 0 ? PG_INT64_MAX : cs_clock_steady() + (int64) limit * USECS_PER_SEC;
+	if (session->login->late_at != 0)
+		deadline = Min(deadline, session->login->late_at);
 	tds_wait(dbiordesc(session->process), WL_SOCKET_READABLE, deadline);
-	if (GetCurrentTimestamp() < deadline)
+	if (cs_clock_steady() < deadline)
 		return;
+	session->late = deadline == session->login->late_at;
 	session->stalled = true;
 	session->server.number = 0;
 	tds_throw(session, "");

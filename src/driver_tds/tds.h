@@ -63,6 +63,7 @@ typedef struct TdsSession
 	int os_error;			 /* that comes with it, or 0 */
 	char elsewhere[64];		 /* where the server has sent FreeTDS instead, or "" */
 	bool stalled;			 /* it waited longer than it may */
+	bool late;				 /* the statement took longer than it may */
 	bool attention;			 /* the server was asked to stop */
 	bool replaced;			 /* characters became question marks */
 	EHANDLEFUNC their_error; /* handlers of others, while ours are set */

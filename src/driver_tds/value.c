@@ -21,11 +21,15 @@
 #define DAYS_FROM_1900_TO_2000 36524
 #define TICKS_PER_USEC 10 /* of 100 ns */
 
+/* What SQL Server has at most.  FreeTDS takes numbers of 77 digits. */
+#define MAX_PRECISION 38
+#define MAX_DAYS (10000 * 366) /* from 2000, in either direction */
+
 static Datum number(const char *digits);
 static char *digits_of(const DBNUMERIC *number);
 static Datum money(int64 units);
 static int64 round_ticks(uint64 ticks);
-static Timestamp timestamp(int days, int64 usecs);
+static bool timestamp(int days, int64 usecs, Datum *value);
 static Datum uuid(const BYTE *data);
 static Datum bytes(const BYTE *data, int length);
 
@@ -47,6 +51,9 @@ tds_value(int type, const BYTE *data, int length, Datum *value, int *code, const
 	} raw;
 
 	memset(&raw, 0, sizeof(raw));
+	/* The server's word for what it sends is all there is. */
+	*code = ERRCODE_PROTOCOL_VIOLATION;
+	*why = "it is none that its type can have";
 	switch (type)
 	{
 		case SYBBIT:
@@ -88,19 +95,19 @@ tds_value(int type, const BYTE *data, int length, Datum *value, int *code, const
 		case SYBNUMERIC:
 		case SYBDECIMAL:
 			memcpy(&raw.numeric, data, sizeof(raw.numeric));
+			if (raw.numeric.precision > MAX_PRECISION || raw.numeric.scale > raw.numeric.precision)
+				return false;
 			*value = number(digits_of(&raw.numeric));
 			return true;
 		case SYBDATETIME4:
 			memcpy(&raw.minutes, data, sizeof(raw.minutes));
-			*value = TimestampGetDatum(
-				timestamp(raw.minutes.days, (int64) raw.minutes.minutes * USECS_PER_MINUTE));
-			return true;
+			return timestamp(raw.minutes.days, (int64) raw.minutes.minutes * USECS_PER_MINUTE,
+							 value);
 		case SYBDATETIME:
 			memcpy(&raw.datetime, data, sizeof(raw.datetime));
 			/* 1/300 s to the nearest millisecond, as SQL Server itself shows it */
-			*value = TimestampGetDatum(
-				timestamp(raw.datetime.dtdays, ((int64) raw.datetime.dttime * 20 + 3) / 6 * 1000));
-			return true;
+			return timestamp(raw.datetime.dtdays, ((int64) raw.datetime.dttime * 20 + 3) / 6 * 1000,
+							 value);
 		case SYBMSDATE:
 			memcpy(&raw.all, data, sizeof(raw.all));
 			*value = DateADTGetDatum(raw.all.date - DAYS_FROM_1900_TO_2000);
@@ -108,12 +115,11 @@ tds_value(int type, const BYTE *data, int length, Datum *value, int *code, const
 		case SYBMSTIME: /* 23:59:59.9999999 is 24:00:00 then, as in PostgreSQL */
 			memcpy(&raw.all, data, sizeof(raw.all));
 			*value = TimeADTGetDatum(round_ticks(raw.all.time));
-			return true;
+			return DatumGetTimeADT(*value) <= USECS_PER_DAY;
 		case SYBMSDATETIME2:
 		case SYBMSDATETIMEOFFSET: /* in UTC on the wire */
 			memcpy(&raw.all, data, sizeof(raw.all));
-			*value = TimestampGetDatum(timestamp(raw.all.date, round_ticks(raw.all.time)));
-			return true;
+			return timestamp(raw.all.date, round_ticks(raw.all.time), value);
 		case TDS_UNIQUE:
 			*value = uuid(data);
 			return true;
@@ -199,11 +205,16 @@ round_ticks(uint64 ticks)
 	return (int64) ((ticks + TICKS_PER_USEC / 2) / TICKS_PER_USEC);
 }
 
-/* Days from 1900-01-01. */
-static Timestamp
-timestamp(int days, int64 usecs)
+/* Days from 1900-01-01, and the time of the day.  False: out of range. */
+static bool
+timestamp(int days, int64 usecs, Datum *value)
 {
-	return ((int64) days - DAYS_FROM_1900_TO_2000) * USECS_PER_DAY + usecs;
+	int64 from_2000 = (int64) days - DAYS_FROM_1900_TO_2000;
+
+	if (from_2000 < -MAX_DAYS || from_2000 > MAX_DAYS || usecs < 0 || usecs > USECS_PER_DAY)
+		return false;
+	*value = TimestampGetDatum(from_2000 * USECS_PER_DAY + usecs);
+	return IS_VALID_TIMESTAMP(from_2000 * USECS_PER_DAY + usecs);
 }
 
 /* Its first three parts are numbers with the low byte first. */

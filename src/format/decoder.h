@@ -147,4 +147,7 @@ extern char *cs_decoder_record_json(CsDecoder *decoder, const CsRecord *record);
  * delimiter: the element type's.  Throws 22P02 on text that is not a JSON array. */
 extern char *cs_json_array_literal(const char *json, int len, char delimiter, bool json_elements);
 
+/* Is it nested deeper than documents and records may be?  Whether it is JSON is another question. */
+extern bool cs_json_is_too_deep(const char *json, size_t len);
+
 #endif /* CS_DECODER_H */

@@ -101,7 +101,6 @@ extern bool cs_json_escapes_exist(const CsText *text, const char *json, size_t l
 extern JsonParseErrorType cs_json_validate(const char *json, size_t len, int encoding,
 										   bool need_escapes, char **detail);
 extern bool cs_json_is_closed(const char *json, size_t len);
-extern bool cs_json_is_too_deep(const char *json, size_t len);
 extern int cs_json_errcode(JsonParseErrorType error);
 extern char *cs_json_record_json(CsDecoder *decoder, const CsRecord *record);
 
@@ -118,6 +117,8 @@ extern void cs_json_pointer_append(StringInfo pointer, const char *name, size_t 
 /* json_record.c */
 extern CsJsonPicker *cs_json_picker_create(CsProjection *projection, const CsText *text,
 										   CsRowShape shape, bool ragged);
+extern size_t cs_json_record_try(CsJsonPicker *picker, const char *json, size_t len,
+								 CsRecord *record);
 extern void cs_json_record_decode(CsJsonPicker *picker, const char *json, size_t len, bool too_deep,
 								  CsRecord *record);
 

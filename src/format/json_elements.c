@@ -8,8 +8,15 @@
 #include "postgres.h"
 
 #include "format/json_document.h"
+#include "format/json_words.h"
+
+/* Bytes outside of strings that scan_value does something about. */
+static const bool tells[256] = {
+	['"'] = true, ['{'] = true, ['['] = true, ['}'] = true, [']'] = true, ['\n'] = true,
+};
 
 static bool read_element(JsonDocument *doc, CsRecord *record);
+static void end_element(JsonDocument *doc, const char *stop);
 static const char *scan_value(JsonDocument *doc, const char *p, const char *end);
 static inline const char *skip_indentation(const char *p, const char *end);
 static const char *scan_string(JsonDocument *doc, const char *p, const char *end);
@@ -54,6 +61,13 @@ read_element(JsonDocument *doc, CsRecord *record)
 	const char *stop;
 	size_t len;
 
+	if (doc->state == DOC_RECORD_VALUE && decoder->partial.len == 0 &&
+		(len = cs_json_record_try(doc->picker, start, decoder->input_end - start, record)) > 0)
+	{
+		cs_record_check_size(decoder, len);
+		end_element(doc, start + len);
+		return true;
+	}
 	if (doc->state == DOC_RECORD_VALUE)
 		stop = scan_value(doc, start, decoder->input_end);
 	else
@@ -65,12 +79,18 @@ read_element(JsonDocument *doc, CsRecord *record)
 		return false;
 	}
 	text = cs_partial_join(decoder, start, stop, &len);
-	decoder->input = stop;
 	cs_json_record_decode(doc->picker, text, len, doc->deepest > CS_MAX_NESTING, record);
 	resetStringInfo(&decoder->partial);
+	end_element(doc, stop);
+	return true;
+}
+
+static void
+end_element(JsonDocument *doc, const char *stop)
+{
+	doc->base.input = stop;
 	doc->state = doc->single ? DOC_NEXT : DOC_RECORD_NEXT;
 	doc->single = false;
-	return true;
 }
 
 /* Behind the container or string that is being read, or NULL: it goes on after end. */
@@ -83,10 +103,19 @@ scan_value(JsonDocument *doc, const char *p, const char *end)
 			p = scan_string(doc, p, end);
 		else
 		{
-			char c = *p++;
+			char c;
 
+			while (!tells[(unsigned char) *p])
+				if (++p == end)
+					return NULL;
+			c = *p++;
 			if (c == '"')
-				doc->in_string = true;
+			{
+				p = cs_json_find_quote(p, end);
+				doc->in_string = p == end || *p != '"';
+				if (!doc->in_string)
+					p++;
+			}
 			else if (c == '{' || c == '[')
 			{
 				doc->depth++;
@@ -96,8 +125,7 @@ scan_value(JsonDocument *doc, const char *p, const char *end)
 				doc->depth--;
 			else
 			{
-				if (c == '\n')
-					p = skip_indentation(p, end);
+				p = skip_indentation(p, end);
 				continue;
 			}
 		}
@@ -127,22 +155,20 @@ scan_string(JsonDocument *doc, const char *p, const char *end)
 		doc->escaped = false;
 		p++;
 	}
-	while (p < end)
+	while ((p = cs_json_find_quote(p, end)) < end)
 	{
-		char c = *p++;
-
-		if (c == '"')
+		if (*p++ == '"')
 		{
 			doc->in_string = false;
-			break;
+			return p;
 		}
-		if (c == '\\' && p++ == end)
+		if (p++ == end)
 		{
 			doc->escaped = true;
 			return end;
 		}
 	}
-	return p;
+	return end;
 }
 
 static const char *

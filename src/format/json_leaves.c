@@ -11,6 +11,7 @@
 
 #include "format/decoder_internal.h"
 #include "format/json_leaves.h"
+#include "format/json_plain.h"
 
 /* A part of a name. */
 typedef struct LeafNode
@@ -29,6 +30,8 @@ typedef struct Leaf
 	CsLeafKind kind;
 	const char *text; /* NULL: nothing */
 	int len;
+	StringInfoData
+		pieces; /* data NULL: text is one piece of the document; else text is this, which grows in place */
 } Leaf;
 
 struct CsJsonLeaves
@@ -36,9 +39,15 @@ struct CsJsonLeaves
 	LeafNode root;
 	int n;
 	Leaf *leaves;
-	bool valid; /* so far */
+	bool plain;				 /* all are values of the document's own members */
+	JsonNames names;		 /* if plain: theirs */
+	CsProjection projection; /* same */
+	bool escapes;			 /* the document has a backslash somewhere */
+	bool valid;				 /* so far */
 };
 
+static void prepare_plain(CsJsonLeaves *leaves, char *const *names);
+static bool read_plain(CsJsonLeaves *leaves, const char *json, CsField *fields);
 static void add_name(LeafNode *node, const char *name, int leaf);
 static LeafNode *find_child(LeafNode *node, const char *name, int len);
 static void walk_object(CsJsonLeaves *leaves, LeafNode *node, const char *json);
@@ -46,11 +55,12 @@ static LeafNode *find_dotted(LeafNode *node, const char **name, int *len);
 static void take_value(CsJsonLeaves *leaves, LeafNode *node, const char *rest, int rest_len,
 					   const char *value, int len);
 static void add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len);
+static void reopen(Leaf *leaf, char bracket);
 static void append_elements(StringInfo to, const char *value, int len);
-static bool read_leaf(const Leaf *leaf, CsField *field);
+static bool read_leaf(const CsJsonLeaves *leaves, int i, CsField *field);
 static void unwrap(const char **text, int *len, bool point);
-static bool set_field(CsField *field, const char *text, int len);
-static bool set_string(CsField *field, const char *text, int len);
+static bool set_field(CsField *field, const char *text, int len, bool escapes);
+static bool set_string(CsField *field, const char *text, int len, bool escapes);
 static bool is_null(const char *text);
 static const char *resolve_name(const char *name, int *len);
 static const char *skip_spaces(const char *p);
@@ -65,24 +75,72 @@ cs_json_leaves_create(int n, char *const *names, const CsLeafKind *kinds)
 	leaves->n = n;
 	leaves->leaves = palloc0(sizeof(Leaf) * Max(1, n));
 	leaves->root.leaf = -1;
+	leaves->plain = n > 0;
 	for (int i = 0; i < n; i++)
 	{
 		leaves->leaves[i].kind = kinds[i];
 		add_name(&leaves->root, names[i], i);
+		leaves->plain = leaves->plain && strchr(names[i], '.') == NULL &&
+						(kinds[i] == CS_LEAF_VALUE || kinds[i] == CS_LEAF_POINT);
 	}
+	if (leaves->plain)
+		prepare_plain(leaves, names);
 	return leaves;
+}
+
+static void
+prepare_plain(CsJsonLeaves *leaves, char *const *names)
+{
+	leaves->projection.ncolumns = leaves->n;
+	leaves->projection.names = palloc(sizeof(char *) * leaves->n);
+	memcpy(leaves->projection.names, names, sizeof(char *) * leaves->n);
+	leaves->projection.seen = palloc0(sizeof(bool) * leaves->n);
+	cs_json_names_build(&leaves->names, &leaves->projection);
 }
 
 bool
 cs_json_leaves_read(CsJsonLeaves *leaves, char *json, CsField *fields)
 {
+	if (leaves->plain && read_plain(leaves, json, fields))
+		return true;
 	for (int i = 0; i < leaves->n; i++)
+	{
 		leaves->leaves[i].text = NULL;
+		leaves->leaves[i].pieces.data = NULL;
+	}
 	leaves->valid = true;
+	leaves->escapes = strchr(json, '\\') != NULL;
 	walk_object(leaves, &leaves->root, json);
 	for (int i = 0; i < leaves->n; i++)
-		leaves->valid = read_leaf(&leaves->leaves[i], &fields[i]) && leaves->valid;
+		leaves->valid = read_leaf(leaves, i, &fields[i]) && leaves->valid;
 	return leaves->valid;
+}
+
+/* Nothing in objects, no dotted names: the quick way.  It needs room, and may not touch json unless it is true. */
+static bool
+read_plain(CsJsonLeaves *leaves, const char *json, CsField *fields)
+{
+	size_t len = strlen(json);
+	char *text = palloc(len + CS_JSON_PADDING);
+	char *end;
+
+	memcpy(text, json, len);
+	memset(text + len, 0, CS_JSON_PADDING);
+	memset(fields, 0, sizeof(CsField) * leaves->n);
+	end = cs_json_plain_read(&leaves->names, leaves->projection.seen, text, fields,
+							 GetDatabaseEncoding() == PG_UTF8);
+	if (end == NULL || *end != '\0')
+		return false;
+	for (int i = 0; i < leaves->n; i++)
+	{
+		if (fields[i].kind != CS_VALUE_ARRAY)
+			continue;
+		leaves->escapes = true;
+		leaves->leaves[i].text = fields[i].text;
+		leaves->leaves[i].len = fields[i].len;
+		(void) read_leaf(leaves, i, &fields[i]);
+	}
+	return true;
 }
 
 bool
@@ -119,7 +177,8 @@ cs_json_element_next(const char **json, const char **value, int *value_len)
 	*value = p;
 	*json = skip_value(p);
 	*value_len = (int) (*json - p);
-	return true;
+	/* A bracket that closes another kind of container is no value, and would be met again. */
+	return *value_len > 0 || *p == ',';
 }
 
 static void
@@ -176,7 +235,7 @@ walk_object(CsJsonLeaves *leaves, LeafNode *node, const char *json)
 	{
 		LeafNode *child;
 
-		if (memchr(name, '\\', name_len))
+		if (leaves->escapes && memchr(name, '\\', name_len))
 			name = resolve_name(name, &name_len);
 		child = find_dotted(node, &name, &name_len);
 		if (child)
@@ -222,7 +281,7 @@ take_value(CsJsonLeaves *leaves, LeafNode *node, const char *rest, int rest_len,
 static void
 add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len)
 {
-	StringInfoData both;
+	StringInfo pieces = &leaf->pieces;
 
 	if (leaf->text && is_null(value))
 		return;
@@ -232,29 +291,42 @@ add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len
 		leaf->len = len;
 		return;
 	}
-	initStringInfo(&both);
 	if (rest_len > 0)
 	{
-		/* Joins the members of an object that is there. */
-		bool join = leaf->text && *leaf->text == '{';
-
-		if (join)
-			appendBinaryStringInfo(&both, leaf->text, leaf->len - 1);
-		appendStringInfo(&both, "%s\"%.*s\":%.*s}",
-						 !join								  ? "{"
-						 : strspn(both.data, "{ ") < both.len ? ","
-															  : "",
-						 rest_len, rest, len, value);
+		reopen(leaf, '{');
+		if (strspn(pieces->data, "{ \t\r\n") < pieces->len)
+			appendStringInfoChar(pieces, ',');
+		appendStringInfo(pieces, "\"%.*s\":%.*s}", rest_len, rest, len, value);
 	}
 	else
 	{
-		appendStringInfoChar(&both, '[');
-		append_elements(&both, leaf->text, leaf->len);
-		append_elements(&both, value, len);
-		appendStringInfoChar(&both, ']');
+		reopen(leaf, '[');
+		append_elements(pieces, value, len);
+		appendStringInfoChar(pieces, ']');
 	}
-	leaf->text = both.data;
-	leaf->len = both.len;
+	leaf->text = pieces->data;
+	leaf->len = pieces->len;
+}
+
+/* Makes pieces an array or object that lacks its end.  An array has what was there before; an object has it if that was one. */
+static void
+reopen(Leaf *leaf, char bracket)
+{
+	StringInfo pieces = &leaf->pieces;
+	const char *text = leaf->text;
+
+	if (text && text == pieces->data && *text == bracket)
+	{
+		pieces->data[--pieces->len] = '\0';
+		return;
+	}
+	initStringInfo(pieces);
+	if (bracket == '{' && text && *text == '{')
+		appendBinaryStringInfo(pieces, text, leaf->len - 1);
+	else
+		appendStringInfoChar(pieces, bracket);
+	if (bracket == '[')
+		append_elements(pieces, text, leaf->len);
 }
 
 static void
@@ -272,8 +344,9 @@ append_elements(StringInfo to, const char *value, int len)
 
 /* False: it has what is no character. */
 static bool
-read_leaf(const Leaf *leaf, CsField *field)
+read_leaf(const CsJsonLeaves *leaves, int i, CsField *field)
 {
+	const Leaf *leaf = &leaves->leaves[i];
 	const char *text = leaf->text;
 	int len = leaf->len;
 
@@ -289,7 +362,7 @@ read_leaf(const Leaf *leaf, CsField *field)
 		text = psprintf("[%.*s]", len, text);
 		len += 2;
 	}
-	return set_field(field, text, len);
+	return set_field(field, text, len, leaves->escapes);
 }
 
 /* An array of one value is that value; *text NULL: there is none. */
@@ -321,10 +394,10 @@ unwrap(const char **text, int *len, bool point)
 }
 
 static bool
-set_field(CsField *field, const char *text, int len)
+set_field(CsField *field, const char *text, int len, bool escapes)
 {
 	if (*text == '"')
-		return set_string(field, text + 1, len - 2);
+		return set_string(field, text + 1, len - 2, escapes);
 	field->kind = *text == '{'					 ? CS_VALUE_OBJECT
 				  : *text == '['				 ? CS_VALUE_ARRAY
 				  : *text == 't' || *text == 'f' ? CS_VALUE_BOOL
@@ -336,7 +409,7 @@ set_field(CsField *field, const char *text, int len)
 }
 
 static bool
-set_string(CsField *field, const char *text, int len)
+set_string(CsField *field, const char *text, int len, bool escapes)
 {
 	StringInfoData plain;
 
@@ -344,7 +417,7 @@ set_string(CsField *field, const char *text, int len)
 	field->text = (char *) text;
 	field->text[len] = '\0';
 	field->len = len;
-	if (memchr(text, '\\', len) == NULL)
+	if (!escapes || memchr(text, '\\', len) == NULL)
 		return true;
 	if (!cs_json_escapes_are_valid(text, len) || GetDatabaseEncoding() != PG_UTF8)
 		return false;
@@ -388,7 +461,11 @@ skip_value(const char *p)
 	if (*p == '"')
 		return skip_string(p);
 	if (*p != '{' && *p != '[')
-		return p + strcspn(p, ",]} \t\r\n");
+	{
+		while (*p != ',' && *p != ']' && *p != '}' && *p != '\0' && !cs_json_is_space(*p))
+			p++;
+		return p;
+	}
 	do
 	{
 		if (*p == '"')
@@ -408,7 +485,8 @@ skip_string(const char *p)
 {
 	for (p++;; p += 2)
 	{
-		p += strcspn(p, "\"\\");
+		while (*p != '"' && *p != '\\' && *p != '\0')
+			p++;
 		if (*p == '"')
 			return p + 1;
 		if (*p == '\0' || p[1] == '\0')

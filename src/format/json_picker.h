@@ -31,6 +31,7 @@ struct CsJsonPicker
 	MemoryContext scratch;	  /* what the parser allocates; emptied after each record */
 	JsonNames names;		  /* of the wanted members */
 	int not_plain;			  /* records to come for which the quick way is not tried */
+	size_t usual;			  /* length of records, about; 0: unknown, or large */
 
 	/* While a record is read: */
 	JsonNode **open;	/* objects entered on wanted paths; open[0] is root */
@@ -57,7 +58,7 @@ extern void cs_json_picker_read_value(CsJsonPicker *picker, const JsonMember *me
 									  CsField *field);
 
 /* json_row.c: reads record->raw into picker->fields, or sets the record's error. */
-extern bool cs_json_row_read_plain(CsJsonPicker *picker, char *text);
+extern char *cs_json_row_read_plain(CsJsonPicker *picker, char *text);
 extern void cs_json_row_parse(CsJsonPicker *picker, CsRecord *record);
 
 #endif /* CS_JSON_PICKER_H */

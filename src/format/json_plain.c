@@ -10,11 +10,7 @@
 
 #include "format/decoder_internal.h"
 #include "format/json_plain.h"
-
-/* All eight bytes of a word at once (Hacker's Delight, 6-1): is one of them below n, or zero? */
-#define BYTES(b) (UINT64CONST(0x0101010101010101) * (b))
-#define ANY_BELOW(word, n) (((word) -BYTES(n)) & ~(word) &BYTES(0x80))
-#define ANY_ZERO(word) ANY_BELOW(word, 1)
+#include "format/json_words.h"
 
 /* Containers inside each other; more are the parser's business. */
 #define MAX_PLAIN_DEPTH 32
@@ -32,22 +28,22 @@ static char *end_of_scalar(char *p, CsField *field);
 static char *end_of_number(char *p);
 static char *end_of_digits(char *p);
 
-bool
+char *
 cs_json_plain_read(JsonNames *names, bool *seen, char *text, CsField *fields, bool utf8)
 {
 	char *p = expect(skip_spaces(text), "{");
 	char after = ',';
 
 	if (p == NULL)
-		return false;
+		return NULL;
 	if (*p == '}')
-		return *skip_spaces(p + 1) == '\0';
+		return skip_spaces(p + 1);
 	while (p != NULL && after == ',')
 		p = read_member(p, names, seen, fields, utf8, &after);
-	return p != NULL && *p == '\0';
+	return p;
 }
 
-bool
+char *
 cs_json_plain_read_array(char *text, CsField *fields, int n, bool utf8, int *count)
 {
 	char *p = expect(skip_spaces(text), "[");
@@ -56,42 +52,42 @@ cs_json_plain_read_array(char *text, CsField *fields, int n, bool utf8, int *cou
 
 	*count = 0;
 	if (p == NULL)
-		return false;
+		return NULL;
 	if (*p == ']')
-		return *skip_spaces(p + 1) == '\0';
+		return skip_spaces(p + 1);
 	for (; after == ','; p = skip_spaces(p + 1))
 	{
 		if (*count == n || (p = read_value(p, &fields[*count], utf8, &end)) == NULL)
-			return false;
+			return NULL;
 		after = *p;
 		if (after != ',' && after != ']')
-			return false;
+			return NULL;
 		*end = '\0';
 		(*count)++;
 	}
-	return *p == '\0';
+	return p;
 }
 
-bool
+char *
 cs_json_plain_read_cells(char *text, CsField *fields, int n, bool utf8, int *count)
 {
 	char *p = expect(skip_spaces(text), "{\"f\":[");
 
 	*count = 0;
 	if (p == NULL)
-		return false;
+		return NULL;
 	if (*p == ']')
-		return (p = expect(p, "]}")) != NULL && *p == '\0';
+		return expect(p, "]}");
 	for (;;)
 	{
 		if (*count == n || (p = read_cell(p, &fields[*count], utf8)) == NULL)
-			return false;
+			return NULL;
 		(*count)++;
 		if (*p != ',')
 			break;
 		p = skip_spaces(p + 1);
 	}
-	return (p = expect(p, "]}")) != NULL && *p == '\0';
+	return expect(p, "]}");
 }
 
 static inline char *
@@ -203,7 +199,8 @@ end_of_string(char *p, bool utf8, char **end)
 		uint64 word;
 
 		memcpy(&word, p, sizeof(word));
-		if (ANY_BELOW(word, ' ') | ANY_ZERO(word ^ BYTES('"')) | ANY_ZERO(word ^ BYTES('\\')))
+		if (CS_ANY_BELOW(word, ' ') | CS_ANY_ZERO(word ^ CS_BYTES('"')) |
+			CS_ANY_ZERO(word ^ CS_BYTES('\\')))
 			break;
 	}
 	while ((unsigned char) *p >= ' ' && *p != '"' && *p != '\\')

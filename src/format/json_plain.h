@@ -7,19 +7,22 @@
 
 #include "format/json_names.h"
 
+/* Words are read whole. */
+#define CS_JSON_PADDING 8
+
 /*
- * Reads one record's text, NUL-terminated with eight bytes to spare, into fields (all zero before).  True
- * only for valid JSON of strings, numbers, literals, and containers without escapes; for anything else false, and the server's parser
- * must say what it is: fields and text are then of no use any more.  The values stay in text, which
- * gets a NUL behind each of them.  utf8: text is; else escapes are not plain.
+ * Reads the record that text begins with, NUL-terminated with eight bytes to spare, into fields (all zero before).
+ * Returns what is behind it and the spaces after it, only for valid JSON of strings, numbers, literals, and containers
+ * without escapes; for anything else NULL, and the server's parser must say what it is: fields and text are then of no use any
+ * more.  The values stay in text, which gets a NUL behind each of them.  utf8: text is; else escapes are not plain.
  */
 
 /* An object: fields are the columns that names were built for, none of which may be a path. */
-extern bool cs_json_plain_read(JsonNames *names, bool *seen, char *text, CsField *fields,
-							   bool utf8);
+extern char *cs_json_plain_read(JsonNames *names, bool *seen, char *text, CsField *fields,
+								bool utf8);
 
 /* A row of at most n values; *count gets how many it has. */
-extern bool cs_json_plain_read_array(char *text, CsField *fields, int n, bool utf8, int *count);
-extern bool cs_json_plain_read_cells(char *text, CsField *fields, int n, bool utf8, int *count);
+extern char *cs_json_plain_read_array(char *text, CsField *fields, int n, bool utf8, int *count);
+extern char *cs_json_plain_read_cells(char *text, CsField *fields, int n, bool utf8, int *count);
 
 #endif /* CS_JSON_PLAIN_H */

@@ -18,18 +18,18 @@ static void begin_value(CsJsonPicker *picker);
 static void end_value(CsJsonPicker *picker);
 static void check_count(const CsJsonPicker *picker, CsRecord *record);
 
-/* True if it was plain, and has as many values as it must. */
-bool
+/* Behind it if it was plain, and has as many values as it must; else NULL. */
+char *
 cs_json_row_read_plain(CsJsonPicker *picker, char *text)
 {
 	int n = picker->projection->ncolumns;
 	bool utf8 = picker->text->encoding == PG_UTF8;
 	int count;
-	bool plain = picker->shape == CS_ROW_ARRAY
-					 ? cs_json_plain_read_array(text, picker->fields, n, utf8, &count)
-					 : cs_json_plain_read_cells(text, picker->fields, n, utf8, &count);
+	char *end = picker->shape == CS_ROW_ARRAY
+					? cs_json_plain_read_array(text, picker->fields, n, utf8, &count)
+					: cs_json_plain_read_cells(text, picker->fields, n, utf8, &count);
 
-	return plain && (count == n || picker->ragged);
+	return end && (count == n || picker->ragged) ? end : NULL;
 }
 
 void

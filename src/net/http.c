@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
@@ -109,7 +110,7 @@ cs_transfer_start(CsTransfer *transfer, const CsTransferRequest *request)
 	transfer->timeout = timeout_from_now(transfer);
 	transfer->deadline = 0;
 	transfer->stall_us = transfer->stall_bytes = transfer->received = 0;
-	transfer->len = 0;
+	transfer->len = transfer->handed_len = 0;
 	transfer->room = request->ahead ? AHEAD_SIZE : BUFFER_SIZE;
 	cs_transfer_set_options(transfer, request);
 	set_callbacks(transfer);
@@ -130,6 +131,13 @@ bool
 cs_transfer_is_received(const CsTransfer *transfer)
 {
 	return transfer->done && transfer->failure.kind == CS_FAILURE_NONE;
+}
+
+void
+cs_transfer_latest(const CsTransfer *transfer, const char **data, size_t *len)
+{
+	*data = transfer->len > 0 ? transfer->buffer : transfer->handed;
+	*len = transfer->len > 0 ? transfer->len : transfer->handed_len;
 }
 
 bool
@@ -183,7 +191,7 @@ cs_transfer_read(CsTransfer *transfer, const char **data, size_t *len)
 void
 cs_transfer_limit(CsTransfer *transfer, int ms)
 {
-	transfer->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	transfer->deadline = TimestampTzPlusMilliseconds(cs_clock_steady(), ms);
 }
 
 void
@@ -241,6 +249,7 @@ hand_out(CsTransfer *transfer)
 
 	transfer->buffer = transfer->handed;
 	transfer->handed = data;
+	transfer->handed_len = transfer->len;
 	transfer->len = 0;
 	go_on(transfer);
 	return data;
@@ -442,7 +451,7 @@ collect_results(CURLM *multi)
 static void
 wait_for_more(CsTransfer *transfer)
 {
-	TimestampTz before = GetCurrentTimestamp();
+	TimestampTz before = cs_clock_steady();
 	TimestampTz after;
 
 	/* As before waiting for a client: what was looked up must not hold back a vacuum. */
@@ -454,7 +463,7 @@ wait_for_more(CsTransfer *transfer)
 		ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN),
 						errmsg("terminating connection due to unexpected postmaster exit")));
 	CHECK_FOR_INTERRUPTS();
-	after = GetCurrentTimestamp();
+	after = cs_clock_steady();
 	check_timeout(transfer);
 	if (transfer->done)
 		return;
@@ -468,7 +477,7 @@ wait_for_more(CsTransfer *transfer)
 static void
 check_timeout(CsTransfer *transfer)
 {
-	if (!transfer->done && transfer->timeout != 0 && GetCurrentTimestamp() >= transfer->timeout)
+	if (!transfer->done && transfer->timeout != 0 && cs_clock_steady() >= transfer->timeout)
 		fail(transfer, transfer->requested ? CS_FAILURE_TIMEOUT : CS_FAILURE_CONNECT_TIMEOUT, "");
 }
 
@@ -477,7 +486,7 @@ timeout_from_now(const CsTransfer *transfer)
 {
 	int timeout_s = transfer->options->timeout_s;
 
-	return timeout_s > 0 ? GetCurrentTimestamp() + timeout_s * USECS_PER_SEC : 0;
+	return timeout_s > 0 ? cs_clock_steady() + timeout_s * USECS_PER_SEC : 0;
 }
 
 /* Counts only time spent waiting here: a reader that takes its time with a piece is no stall. */

@@ -39,7 +39,8 @@ typedef struct CsHttpOptions
 	int stall_timeout_s;		/* less than one byte a second for so long ends the request */
 	int64 max_response_bytes;	/* of one response, after decompression */
 	double requests_per_second; /* 0: no limit */
-	List *secrets;				/* char *: redacted wherever remote text is shown */
+	Oid server;	   /* whose requests are counted together; InvalidOid: this client's alone are */
+	List *secrets; /* char *: redacted wherever remote text is shown */
 	const struct CsTunnelSpec *tunnel; /* through which all connections go; NULL: they are direct */
 	List *tunnel_hosts; /* char *: the only ones that may be connected to through it */
 } CsHttpOptions;
@@ -77,7 +78,7 @@ extern CsHttp *cs_http_create(const CsHttpOptions *options);
  *
  * Errors: 08001 (resolve, connect, TLS), 08006 (connection lost), 08P01 (not HTTP, bad redirect),
  * 42501 (host not allowed by censync.allowed_hosts), 28000 (401, 403), 42704 (404, 410),
- * 53400 (429 for ever), HV000 (other statuses), 57014 (canceled).
+ * 53400 (429 for ever), HV000 (5xx, 408, 409, 423, 425), HV00L (other statuses), 57014 (canceled).
  */
 extern int cs_http_send(CsHttp *http, const CsHttpRequest *request, bool accept_unauthorized);
 
@@ -89,13 +90,17 @@ extern int cs_http_exchange(CsHttp *http, const CsHttpRequest *request);
 extern int cs_http_status(CsHttp *http); /* of the last answer */
 extern void cs_http_throw_status(CsHttp *http) pg_attribute_noreturn();
 
+/* The error code of a status that has none of its own: HV000 if the same request may fare better later, else
+ * CS_ERRCODE_REFUSED. */
+extern int cs_http_refusal_code(int status);
+
 /* The beginning of the body of an answer that nothing has been read of, redacted; valid until the next
  * request.  What is thrown by cs_http_throw_status has it, too. */
 extern const char *cs_http_refusal(CsHttp *http);
 
 /*
- * Sends a GET without waiting for anything; the next cs_http_send of that URL takes its answer, with
- * all that it does with answers.  Until then nothing about it is known, and nothing of the present
+ * Sends a request that only reads without waiting for anything; the next cs_http_send of that method, URL and body takes its
+ * answer, with all that it does with answers.  Until then nothing about it is known, and nothing of the present
  * answer is lost.  Any other request, and cs_http_forget_ahead, drop it.  The request must have the
  * headers and credentials that the later one has.  False: it was not sent.
  *
@@ -106,6 +111,10 @@ extern const char *cs_http_refusal(CsHttp *http);
 extern bool cs_http_may_send_ahead(CsHttp *http);
 extern bool cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request);
 extern void cs_http_forget_ahead(CsHttp *http);
+
+/* What is at hand of the end of the present answer's body, if all of it has come, as it was sent; good until the next
+ * cs_http_read.  False: it has not, or it is compressed. */
+extern bool cs_http_end_of_body(CsHttp *http, const char **data, size_t *len);
 
 /* Makes a client that was asked for nothing yet go on with what it was sent ahead whenever the other one waits, or
  * any that has joined it.  Its context must be gone before the other's. */
@@ -137,6 +146,9 @@ extern void cs_http_add_secret(CsHttp *http, const char *secret);
 
 /* Remote text fit for a message: see cs_redact, with this client's secrets. */
 extern char *cs_http_redact(CsHttp *http, const char *text, int len, int max_len);
+
+/* The same of a text that is fit for one otherwise, lines and all. */
+extern char *cs_http_redact_secrets(CsHttp *http, const char *text);
 
 /* The value of a header of the last answer (the first of several), or NULL; names in any case.
  * Valid until the next request. */

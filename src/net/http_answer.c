@@ -28,6 +28,12 @@ cs_http_redact(CsHttp *http, const char *text, int len, int max_len)
 	return cs_redact(text, len, max_len, http->options.secrets);
 }
 
+char *
+cs_http_redact_secrets(CsHttp *http, const char *text)
+{
+	return cs_redact_secrets(text, http->options.secrets);
+}
+
 const char *
 cs_http_header(CsHttp *http, const char *name)
 {

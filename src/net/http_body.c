@@ -45,6 +45,15 @@ cs_http_read(CsHttp *http, const char **data, size_t *len)
 	return false;
 }
 
+bool
+cs_http_end_of_body(CsHttp *http, const char **data, size_t *len)
+{
+	if (!http->answered || http->gunzip || !cs_transfer_is_received(http->transfer))
+		return false;
+	cs_transfer_latest(http->transfer, data, len);
+	return *len > 0;
+}
+
 CsBodyStatus
 cs_http_next_piece(CsHttp *http, const char **data, size_t *len)
 {

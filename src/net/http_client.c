@@ -7,9 +7,11 @@
 
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "net/address.h"
 #include "net/http_internal.h"
+#include "net/rate.h"
 #include "net/retry.h"
 #include "net/url.h"
 #include "utils/memutils.h"
@@ -27,9 +29,11 @@ typedef struct Hop
 	bool ahead; /* sent before its answer is needed */
 } Hop;
 
+static CsHttpRequest *copy_request(const CsHttpRequest *request);
 static void forget_farewell(CsHttp *http);
 static List *copy_secrets(List *secrets);
 static void begin_exchange(CsHttp *http, const CsHttpRequest *request);
+static bool is_same(const CsHttpRequest *a, const CsHttpRequest *b);
 static void take_ahead(CsHttp *http);
 static void check_headers(List *headers);
 static bool is_token(const char *name);
@@ -69,6 +73,8 @@ cs_http_create(const CsHttpOptions *options)
 		http->options.ca_file = pstrdup(options->ca_file);
 	http->options.secrets = copy_secrets(options->secrets);
 	http->transfer = cs_transfer_create(&http->options, NULL);
+	http->next_start =
+		OidIsValid(options->server) ? cs_rate_next_start(options->server) : &http->own_start;
 	MemoryContextSwitchTo(old);
 	return http;
 }
@@ -112,10 +118,10 @@ bool
 cs_http_may_send_ahead(CsHttp *http)
 {
 	/* Nor does a client that was asked for nothing yet, and has no tunnel to open, have to wait. */
-	bool fresh = http->url == NULL && http->ahead_url == NULL && http->options.tunnel == NULL;
+	bool fresh = http->url == NULL && http->asked_ahead == NULL && http->options.tunnel == NULL;
 
 	return (fresh || (http->answered && cs_transfer_is_received(http->transfer))) &&
-		   (http->next_start == 0 || http->next_start <= GetCurrentTimestamp());
+		   (*http->next_start == 0 || *http->next_start <= cs_clock_steady());
 }
 
 bool
@@ -123,7 +129,7 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 {
 	MemoryContext old;
 	const char *why;
-	Hop hop = { .method = "GET", .first_origin = true, .ahead = true };
+	Hop hop = { .first_origin = true, .ahead = true };
 
 	cs_http_forget_ahead(http);
 	if (!cs_http_may_send_ahead(http))
@@ -131,6 +137,8 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 	check_headers(request->headers);
 	check_headers(request->credentials);
 	old = MemoryContextSwitchTo(http->ahead_exchange);
+	hop.method = request->method;
+	hop.with_body = request->body != NULL;
 	hop.url = cs_url_try_parse(request->url, &why);
 	if (hop.url != NULL && hop.url->user_info == NULL && may_be_plain(http, &hop) &&
 		host_may_be_asked(http, &hop))
@@ -139,13 +147,33 @@ cs_http_send_ahead(CsHttp *http, const CsHttpRequest *request)
 		if (http->ahead == NULL)
 			http->ahead = cs_transfer_create(&http->options, http->transfer);
 		MemoryContextSwitchTo(http->ahead_exchange);
-		count_start(http, GetCurrentTimestamp());
-		start_hop(http, request, &hop, http->ahead);
-		http->ahead_url = pstrdup(request->url);
+		count_start(http, cs_clock_steady());
+		http->asked_ahead = copy_request(request);
+		start_hop(http, http->asked_ahead, &hop, http->ahead);
 		cs_transfer_work(http->ahead);
 	}
 	MemoryContextSwitchTo(old);
-	return http->ahead_url != NULL;
+	return http->asked_ahead != NULL;
+}
+
+/* Its headers go into libcurl's hands at once; its body does not. */
+static CsHttpRequest *
+copy_request(const CsHttpRequest *request)
+{
+	CsHttpRequest *copy = palloc(sizeof(CsHttpRequest));
+
+	*copy = *request;
+	copy->method = pstrdup(request->method);
+	copy->url = pstrdup(request->url);
+	if (request->body)
+	{
+		char *body = palloc(request->body_len + 1);
+
+		memcpy(body, request->body, request->body_len);
+		body[request->body_len] = '\0';
+		copy->body = body;
+	}
+	return copy;
 }
 
 void
@@ -153,7 +181,7 @@ cs_http_forget_ahead(CsHttp *http)
 {
 	if (http->ahead != NULL)
 		cs_transfer_drop(http->ahead);
-	http->ahead_url = NULL;
+	http->asked_ahead = NULL;
 	MemoryContextReset(http->ahead_exchange);
 }
 
@@ -234,8 +262,7 @@ copy_secrets(List *secrets)
 static void
 begin_exchange(CsHttp *http, const CsHttpRequest *request)
 {
-	bool is_ahead = http->ahead_url != NULL && strcmp(http->ahead_url, request->url) == 0 &&
-					strcmp(request->method, "GET") == 0 && request->body == NULL;
+	bool is_ahead = http->asked_ahead != NULL && is_same(http->asked_ahead, request);
 
 	cs_transfer_drop(http->transfer);
 	if (is_ahead)
@@ -255,6 +282,16 @@ begin_exchange(CsHttp *http, const CsHttpRequest *request)
 	check_headers(request->credentials);
 	if (!is_token(request->method))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid HTTP method")));
+}
+
+static bool
+is_same(const CsHttpRequest *a, const CsHttpRequest *b)
+{
+	if (strcmp(a->method, b->method) != 0 || strcmp(a->url, b->url) != 0 ||
+		(a->body == NULL) != (b->body == NULL))
+		return false;
+	return a->body == NULL ||
+		   (a->body_len == b->body_len && memcmp(a->body, b->body, a->body_len) == 0);
 }
 
 /* The request ahead becomes the present one. */
@@ -448,12 +485,12 @@ query_has(const char *query, const char *parameter)
 static void
 throttle(CsHttp *http)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = cs_clock_steady();
 
 	if (http->options.requests_per_second <= 0)
 		return;
-	if (http->next_start > now)
-		cs_retry_sleep((http->next_start - now + 999) / 1000);
+	if (*http->next_start > now)
+		cs_retry_sleep((*http->next_start - now + 999) / 1000);
 	count_start(http, now);
 }
 
@@ -461,8 +498,8 @@ static void
 count_start(CsHttp *http, TimestampTz now)
 {
 	if (http->options.requests_per_second > 0)
-		http->next_start = Max(now, http->next_start) +
-						   (int64) (USECS_PER_SEC / http->options.requests_per_second);
+		*http->next_start = Max(now, *http->next_start) +
+							(int64) (USECS_PER_SEC / http->options.requests_per_second);
 }
 
 static bool

@@ -46,6 +46,7 @@ struct CsTransfer
 	size_t len;	  /* of what has come since the reader was last handed something */
 	char *buffer; /* where it is, BUFFER_SIZE */
 	char *handed; /* same size; what the reader has */
+	size_t handed_len;
 };
 
 /* Makes the transfer's handle carry this request, from libcurl's defaults on: nothing of an earlier

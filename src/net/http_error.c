@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "base/errors.h"
 #include "base/settings.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -162,6 +163,23 @@ cs_http_throw_status(CsHttp *http)
 			 hint ? errhint("%s", hint) : 0));
 }
 
+/* A state of the server or of what is asked for passes; a request that is wrong stays wrong. */
+int
+cs_http_refusal_code(int status)
+{
+	switch (status)
+	{
+		case 408: /* timeout */
+		case 409: /* conflict */
+		case 423: /* locked */
+		case 425: /* too early */
+		case 499: /* closed by the client */
+			return ERRCODE_FDW_ERROR;
+		default:
+			return status >= 300 && status < 500 ? CS_ERRCODE_REFUSED : ERRCODE_FDW_ERROR;
+	}
+}
+
 const char *
 cs_http_refusal(CsHttp *http)
 {
@@ -285,7 +303,7 @@ status_code(int status)
 		case 429:
 			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 		default:
-			return ERRCODE_FDW_ERROR;
+			return cs_http_refusal_code(status);
 	}
 }
 
@@ -313,8 +331,9 @@ status_hint(CsHttp *http, int status)
 								  cs_http_max_wait_s)
 					   : "Set the server option \"rate_limit\", or run less often.";
 		default:
-			return status >= 500 ? "The fault is the server's; try again later."
-								 : "Check the object, and the options that shape the request: "
-								   "headers, pagination and what it needs.";
+			return cs_http_refusal_code(status) == ERRCODE_FDW_ERROR
+					   ? "The fault is the server's; try again later."
+					   : "Check the object, and the options that shape the request: "
+						 "headers, pagination and what it needs.";
 	}
 }

@@ -120,6 +120,9 @@ extern void cs_transfer_work(CsTransfer *transfer);
 /* All of the body has come, though it may not have been read yet. */
 extern bool cs_transfer_is_received(const CsTransfer *transfer);
 
+/* The latest piece of the body that has come: read already, and good until the next cs_transfer_read, or not. */
+extern void cs_transfer_latest(const CsTransfer *transfer, const char **data, size_t *len);
+
 /* The answer to a request sent ahead is needed: the time it may take counts from now on.  False: it
  * failed before it was answered. */
 extern bool cs_transfer_take(CsTransfer *transfer);
@@ -168,15 +171,15 @@ struct CsHttp
 	MemoryContext ahead_exchange; /* same, of the request sent ahead */
 	CsHttpOptions options;
 	CsTransfer *transfer;
-	CsTransfer *ahead;		 /* of the request sent ahead; NULL before the first one */
-	char *ahead_url;		 /* as asked for, in ahead_exchange; NULL: none was sent */
-	bool taken;				 /* transfer was the one ahead; the first hop need not be sent */
-	CsGunzip *gunzip;		 /* of the present answer, in exchange; NULL: it is not compressed */
-	char *url;				 /* of the present hop, in exchange; NULL before the first request */
-	char *host;				 /* same */
-	List *tunnels;			 /* of http_tunnel.c */
-	struct CsTunnel *tunnel; /* of the present hop; NULL: none, or it is not there yet */
-	CsHttpStep tunnel_step;	 /* if that is so, or it failed: what was being done */
+	CsTransfer *ahead;			/* of the request sent ahead; NULL before the first one */
+	CsHttpRequest *asked_ahead; /* that request, in ahead_exchange; NULL: none was sent */
+	bool taken;					/* transfer was the one ahead; the first hop need not be sent */
+	CsGunzip *gunzip;			/* of the present answer, in exchange; NULL: it is not compressed */
+	char *url;					/* of the present hop, in exchange; NULL before the first request */
+	char *host;					/* same */
+	List *tunnels;				/* of http_tunnel.c */
+	struct CsTunnel *tunnel;	/* of the present hop; NULL: none, or it is not there yet */
+	CsHttpStep tunnel_step;		/* if that is so, or it failed: what was being done */
 	bool tunnel_failed;
 	bool authenticates; /* see CsHttpRequest */
 	bool sent;			/* the present hop is on its way, or was */
@@ -188,7 +191,8 @@ struct CsHttp
 	MemoryContext farewell_context; /* of it and its request; NULL if there is none */
 	int64 bytes;					/* of all answers */
 	int64 response_bytes;			/* of this one */
-	TimestampTz next_start;			/* no request before this */
+	TimestampTz own_start;			/* what next_start leads to for a client of no server */
+	TimestampTz *next_start;		/* no request before this; see rate.h */
 };
 
 /* Where to connect to in place of the URL's host, its tunnel opened; 0: to the host itself.  Throws 42501

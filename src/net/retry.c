@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/settings.h"
 #include "common/pg_prng.h"
@@ -54,7 +55,7 @@ cs_retry_delay_ms(int attempt, const char *retry_after, int64 now)
 void
 cs_retry_sleep(int64 ms)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	TimestampTz end = TimestampTzPlusMilliseconds(cs_clock_steady(), ms);
 
 	InvalidateCatalogSnapshotConditionally();
 	for (;;)
@@ -62,7 +63,7 @@ cs_retry_sleep(int64 ms)
 		long left;
 
 		CHECK_FOR_INTERRUPTS();
-		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		left = TimestampDifferenceMilliseconds(cs_clock_steady(), end);
 		if (left <= 0)
 			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,

@@ -54,7 +54,7 @@ static char *names_of(const BqSession *session, const bool *needed);
 static void keep_columns(BqSession *session, const bool *needed);
 static bool next_part(CsServiceSession *base, CsServicePart *part);
 static char *page_url(const BqSession *session, const char *token);
-static char *guess_next(CsServiceSession *base, const char *beginning);
+static CsHttpRequest *guess_next(CsServiceSession *base, const char *beginning, const char *end);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 
 const CsService cs_source_bigquery = {
@@ -251,11 +251,19 @@ submit(BqSession *session, bool dry, int *status)
 	char *path = psprintf("/projects/%s/queries", cs_url_encode(cs_bq_project(session)));
 	CsHttpRequest *request =
 		cs_service_request(&session->base, "POST", path, query_body(session, dry));
+	CsKeptAnswer kept;
+	json_t *answer;
 
 	session->job = NULL;
 	/* Its requestId makes one job of it; and it only reads. */
 	request->repeatable = true;
-	return cs_service_call(&session->base, request, 400, status);
+	answer = cs_service_call_keeping(&session->base, request, "/rows", 400, &kept);
+	*status = kept.status;
+	/* No rows were asked for, but there are servers of this API that send them nevertheless, and keep no job. */
+	session->answer = kept.rows > 0 && is_complete(answer) && !json_object_get(answer, "pageToken")
+						  ? kept.text
+						  : NULL;
+	return answer;
 }
 
 static char *
@@ -383,7 +391,7 @@ take_result(BqSession *session, const json_t *answer)
 	fields = cs_bq_fields(json_object_get(answer, "schema"), &n);
 	if (n == 0 || session->base.total < 0)
 		throw_no_rows(session, answer);
-	if (session->job == NULL && session->base.total > 0)
+	if (session->job == NULL && session->answer == NULL && session->base.total > 0)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("the service did not say which job has the result"),
 						errhint("Check the server option \"base_url\".")));
@@ -468,7 +476,9 @@ next_part(CsServiceSession *base, CsServicePart *part)
 	if (session->submitted && base->total == 0)
 		return false;
 	session->started = true;
-	part->request.url = page_url(session, session->page_token);
+	part->answer = session->answer;
+	if (session->answer == NULL)
+		part->request.url = page_url(session, session->page_token);
 	part->records = "/rows";
 	part->shape = CS_ROW_CELLS;
 	part->may_lack_records = true;
@@ -501,12 +511,19 @@ page_url(const BqSession *session, const char *token)
 	return url.data;
 }
 
-static char *
-guess_next(CsServiceSession *base, const char *beginning)
+static CsHttpRequest *
+guess_next(CsServiceSession *base, const char *beginning, const char *end pg_attribute_unused())
 {
 	char *token = cs_json_peek(beginning, "/pageToken");
+	CsHttpRequest *request;
 
-	return token ? page_url((BqSession *) base, token) : NULL;
+	if (token == NULL)
+		return NULL;
+	request = palloc0(sizeof(CsHttpRequest));
+	request->method = "GET";
+	request->url = page_url((BqSession *) base, token);
+	request->repeatable = true;
+	return request;
 }
 
 /* The total is that of the first page: a table that changes meanwhile is an error. */

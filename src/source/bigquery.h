@@ -41,6 +41,7 @@ typedef struct BqSession
 	char *job;		  /* once it runs */
 	char *job_project;
 	char *job_location; /* or NULL */
+	const char *answer; /* of the submission, if all rows of the result are in it; or NULL */
 	bool submitted;		/* the statement has a result */
 	bool started;		/* a page was asked for */
 	char *page_token;	/* of the next page; NULL: there is none */
@@ -61,6 +62,10 @@ extern List *cs_bq_list(CsServiceSession *base, const char *schema, List *only);
 extern BqField *cs_bq_fields(const json_t *schema, int *n);
 extern void cs_bq_set_columns(CsServiceSession *session, BqField *fields, int n);
 extern void cs_bq_set_column(CsColumn *column, CsCell *cell, BqField *field);
+
+/* TIMESTAMP, in whatever form a server of this API has it: microseconds, seconds with a fraction, with an
+ * exponent, too, or ISO 8601. */
+extern Datum cs_bq_cell_timestamp(CsCell *cell, const CsField *field, char **why);
 
 /* bigquery_statement.c: the dialect; CsService.takes, CsService.statement. */
 extern const CsDialect cs_bq_dialect;

@@ -145,7 +145,7 @@ code_of(const char *reason, const char *message, int status)
 			return ERRCODE_UNDEFINED_COLUMN;
 		return ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION;
 	}
-	return status == 403 ? ERRCODE_INSUFFICIENT_PRIVILEGE : ERRCODE_FDW_ERROR;
+	return status == 403 ? ERRCODE_INSUFFICIENT_PRIVILEGE : cs_http_refusal_code(status);
 }
 
 /* "... at [line:column]", from 1, in characters; 0: the message has none. */

@@ -30,7 +30,6 @@ static void read_struct(Nested *nested, const BqField *field);
 static void read_scalar(Nested *nested, const BqField *field);
 static void append_scalar(Nested *nested, const BqField *field, char *text);
 static void append_timestamp(Nested *nested, const CsField *value);
-static bool is_number(const char *text);
 static char *read_string(Nested *nested);
 static char *unescape(const char *from, const char *to);
 static bool take(Nested *nested, const char *token);
@@ -153,7 +152,7 @@ append_scalar(Nested *nested, const BqField *field, char *text)
 		appendStringInfoString(&nested->json, text);
 	else if ((strcmp(type, "INT64") == 0 || strcmp(type, "FLOAT64") == 0 ||
 			  strcmp(type, "NUMERIC") == 0 || strcmp(type, "BIGNUMERIC") == 0) &&
-			 is_number(text))
+			 cs_text_is_json_number(text, strlen(text)))
 		appendStringInfoString(&nested->json, text);
 	else if (strcmp(type, "JSON") == 0)
 		appendStringInfoString(&nested->json, text);
@@ -168,7 +167,7 @@ static void
 append_timestamp(Nested *nested, const CsField *value)
 {
 	CsCell cell = { 0 };
-	Datum timestamp = cs_cell_micros(&cell, value, &nested->why);
+	Datum timestamp = cs_bq_cell_timestamp(&cell, value, &nested->why);
 	char text[MAXDATELEN + 1];
 	int utc = 0;
 
@@ -176,35 +175,6 @@ append_timestamp(Nested *nested, const CsField *value)
 		return;
 	appendStringInfo(&nested->json, "\"%s\"",
 					 JsonEncodeDateTime(text, timestamp, TIMESTAMPTZOID, &utc));
-}
-
-/* As JSON has them. */
-static bool
-is_number(const char *text)
-{
-	size_t digits;
-
-	text += *text == '-';
-	digits = strspn(text, "0123456789");
-	if (digits == 0 || (digits > 1 && *text == '0'))
-		return false;
-	text += digits;
-	if (*text == '.')
-	{
-		digits = strspn(text + 1, "0123456789");
-		if (digits == 0)
-			return false;
-		text += 1 + digits;
-	}
-	if (*text == 'e' || *text == 'E')
-	{
-		text += 1 + (text[1] == '-' || text[1] == '+');
-		digits = strspn(text, "0123456789");
-		text += digits;
-		if (digits == 0)
-			return false;
-	}
-	return *text == '\0';
 }
 
 /* A JSON string's content. */

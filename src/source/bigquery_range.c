@@ -71,7 +71,6 @@ read_range(CsCell *cell, const CsField *field, char **why)
 	return RangeTypePGetDatum(cs_range_make(kind->type, &lower, &upper, false));
 }
 
-/* Bounds of timestamps come in microseconds, or in seconds with decimals. */
 static bool
 read_bound(RangeKind *kind, char *text, RangeBound *bound, char **why)
 {
@@ -82,11 +81,7 @@ read_bound(RangeKind *kind, char *text, RangeBound *bound, char **why)
 		return true;
 	if (!kind->of_timestamps)
 		bound->val = kind->bound.read(&kind->bound, &field, why);
-	else if (strchr(text, '-') > text)
-		bound->val = cs_cell_timestamptz(&kind->bound, &field, why);
-	else if (strchr(text, '.'))
-		bound->val = cs_cell_seconds(&kind->bound, &field, why);
 	else
-		bound->val = cs_cell_micros(&kind->bound, &field, why);
+		bound->val = cs_bq_cell_timestamp(&kind->bound, &field, why);
 	return *why == NULL;
 }

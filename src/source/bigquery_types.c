@@ -33,7 +33,7 @@ static const CsCellType types[] = {
 	{ "DATE", DATEOID, cs_cell_date },
 	{ "TIME", TIMEOID, cs_cell_time },
 	{ "DATETIME", TIMESTAMPOID, cs_cell_timestamp },
-	{ "TIMESTAMP", TIMESTAMPTZOID, cs_cell_micros },
+	{ "TIMESTAMP", TIMESTAMPTZOID, cs_bq_cell_timestamp },
 	{ "JSON", JSONBOID, cs_cell_json },
 	{ "INTERVAL", INTERVALOID, read_interval },
 };
@@ -83,6 +83,20 @@ cs_bq_set_column(CsColumn *column, CsCell *cell, BqField *field)
 		cs_bq_set_range(column, cell, field);
 	else
 		set_text(column, cell, field); /* GEOGRAPHY, STRING, what is new */
+}
+
+Datum
+cs_bq_cell_timestamp(CsCell *cell, const CsField *field, char **why)
+{
+	CsField digits;
+
+	if (strpbrk(field->text, "eE"))
+		return cs_cell_without_exponent(field, &digits, why) ? cs_cell_seconds(cell, &digits, why)
+															 : (Datum) 0;
+	if (field->len > 1 && strchr(field->text + 1, '-'))
+		return cs_cell_timestamptz(cell, field, why);
+	return strchr(field->text, '.') ? cs_cell_seconds(cell, field, why)
+									: cs_cell_micros(cell, field, why);
 }
 
 static void

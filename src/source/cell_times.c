@@ -207,9 +207,7 @@ read_zone(const char *text, int64 *microseconds)
 	west = *text == '-';
 	if ((text = read_number(text + 1, 2, 2, &hour)) == NULL)
 		return NULL;
-	if (*text == ':')
-		text++;
-	if (*text != '\0' && (text = read_number(text, 2, 2, &minute)) == NULL)
+	if (*text != '\0' && (text = read_number(text + (*text == ':'), 2, 2, &minute)) == NULL)
 		return NULL;
 	if (hour > MAX_TZDISP_HOUR || minute > 59)
 		return NULL;

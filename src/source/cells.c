@@ -19,6 +19,7 @@
 #include "utils/numeric.h"
 
 #include "base/compat.h"
+#include "format/decoder.h"
 #include "source/cells.h"
 
 /* Of a text that is quoted in a message. */
@@ -38,11 +39,14 @@ typedef struct NumberParts
 	bool has_exponent;
 } NumberParts;
 
+static const char *behind_digits(const char *text, const char *end);
 static int64 read_int(const CsField *field, int64 min, int64 max, const char *type, char **why);
 static bool take_apart(const char *text, NumberParts *parts);
+static const char *skip_digits(const char *p);
 static const char *special_number(const CsField *field);
 static double read_float(const CsField *field, char **why);
 static bool fits(const NumberParts *parts, int32 typmod);
+static bool fits_rounded(const char *text, int32 typmod);
 static Datum make_jsonb(char *text, int len, char **why);
 static CsJsonAction check_number(void *state, char *token, JsonTokenType type);
 
@@ -125,7 +129,8 @@ cs_cell_numeric(CsCell *cell, const CsField *field, char **why)
 		return DirectFunctionCall3(numeric_in, CStringGetDatum(special),
 								   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	}
-	if (!fits(&parts, cell->typmod))
+	if (!fits(&parts, -1) ||
+		(!fits(&parts, cell->typmod) && !fits_rounded(field->text, cell->typmod)))
 		return cs_cell_fail(field, "out of range of numeric", why);
 	return DirectFunctionCall3(numeric_in, CStringGetDatum(field->text),
 							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(cell->typmod));
@@ -195,6 +200,50 @@ cs_cell_json_value(CsCell *cell pg_attribute_unused(), const CsField *field, cha
 	return make_jsonb(quoted.data, quoted.len, why);
 }
 
+bool
+cs_text_is_json_number(const char *text, size_t len)
+{
+	const char *end = text + len;
+	const char *digits;
+
+	text += len > 0 && *text == '-';
+	digits = text;
+	text = behind_digits(text, end);
+	if (text == digits || (text > digits + 1 && *digits == '0'))
+		return false;
+	if (text < end && *text == '.')
+	{
+		digits = ++text;
+		text = behind_digits(text, end);
+		if (text == digits)
+			return false;
+	}
+	if (text < end && (*text == 'e' || *text == 'E'))
+	{
+		text++;
+		text += text < end && (*text == '-' || *text == '+');
+		digits = text;
+		text = behind_digits(text, end);
+		if (text == digits)
+			return false;
+	}
+	return text == end;
+}
+
+bool
+cs_cell_without_exponent(const CsField *field, CsField *plain, char **why)
+{
+	CsCell whole = { .typmod = -1 };
+	Datum number = cs_cell_numeric(&whole, field, why);
+
+	if (*why)
+		return false;
+	plain->kind = field->kind;
+	plain->text = DatumGetCString(DirectFunctionCall1(numeric_out, number));
+	plain->len = (int) strlen(plain->text);
+	return true;
+}
+
 Datum
 cs_cell_fail(const CsField *field, const char *what, char **why)
 {
@@ -202,6 +251,14 @@ cs_cell_fail(const CsField *field, const char *what, char **why)
 
 	*why = psprintf("%s: \"%.*s%s\"", what, len, field->text, len < field->len ? "..." : "");
 	return (Datum) 0;
+}
+
+static const char *
+behind_digits(const char *text, const char *end)
+{
+	while (text < end && *text >= '0' && *text <= '9')
+		text++;
+	return text;
 }
 
 static int64
@@ -243,11 +300,13 @@ take_apart(const char *text, NumberParts *parts)
 	if (*p == '-' || *p == '+')
 		p++;
 	digits = p;
-	leading = (int) strspn(p, "0");
-	p += strspn(p, "0123456789");
+	while (*p == '0')
+		p++;
+	leading = (int) (p - digits);
+	p = skip_digits(p);
 	parts->whole = (int) (p - digits) - leading;
 	if (*p == '.')
-		parts->fraction = (int) strspn(p + 1, "0123456789");
+		parts->fraction = (int) (skip_digits(p + 1) - (p + 1));
 	if (p == digits && parts->fraction == 0)
 		return false;
 	if (*p == '.')
@@ -264,6 +323,14 @@ take_apart(const char *text, NumberParts *parts)
 		p = end;
 	}
 	return *p == '\0';
+}
+
+static const char *
+skip_digits(const char *p)
+{
+	while (*p >= '0' && *p <= '9')
+		p++;
+	return p;
 }
 
 /* As PostgreSQL writes it, or NULL. */
@@ -310,6 +377,7 @@ read_float(const CsField *field, char **why)
 	return value;
 }
 
+/* At a glance: true is certain, false is not unless typmod is -1. */
 static bool
 fits(const NumberParts *parts, int32 typmod)
 {
@@ -325,6 +393,23 @@ fits(const NumberParts *parts, int32 typmod)
 	return parts->whole + Max(0, parts->exponent) + (parts->fraction > scale) <= precision - scale;
 }
 
+/* Its digits before the point, once those behind are rounded off, are counted. */
+static bool
+fits_rounded(const char *text, int32 typmod)
+{
+	int precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
+	int scale = (typmod - VARHDRSZ) & 0x7ff;
+	Datum number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+									   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	const char *digits;
+
+	number = DirectFunctionCall2(numeric_round, number, Int32GetDatum(scale));
+	digits = DatumGetCString(DirectFunctionCall1(numeric_out, number));
+	digits += *digits == '-';
+	digits += strspn(digits, "0");
+	return (int) strcspn(digits, ".") <= precision - scale;
+}
+
 /* The server's own function throws; the parser that it uses tells. */
 static Datum
 make_jsonb(char *text, int len, char **why)
@@ -334,6 +419,8 @@ make_jsonb(char *text, int len, char **why)
 	JsonLexContext *lex = cs_json_lex_create(text, len, GetDatabaseEncoding(), true);
 	JsonParseErrorType error;
 
+	if (cs_json_is_too_deep(text, len))
+		return cs_cell_fail(&field, "JSON that is nested too deep", why);
 	actions.semstate = why;
 	actions.scalar = check_number;
 	error = pg_parse_json(lex, &actions);

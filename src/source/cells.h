@@ -104,6 +104,13 @@ extern Datum cs_cell_seconds(CsCell *cell, const CsField *field, char **why);
 extern bool cs_days_parse(const char *text, int32 *days);		   /* ISO date; since 2000 */
 extern bool cs_clock_parse(const char *text, int64 *microseconds); /* 00:00 to 24:00 */
 
+/* Is it a number as JSON has them? */
+extern bool cs_text_is_json_number(const char *text, size_t len);
+
+/* A number written without an exponent, all its digits kept, in CurrentMemoryContext; false: it is none, as *why
+ * says. */
+extern bool cs_cell_without_exponent(const CsField *field, CsField *plain, char **why);
+
 /* *why: "what: " and the beginning of the text; returns 0. */
 extern Datum cs_cell_fail(const CsField *field, const char *what, char **why);
 

@@ -135,7 +135,7 @@ probe(CsServiceSession *base)
 	run((CsDatabricks *) base, "SELECT 1");
 }
 
-/* Timestamps would be cut to milliseconds, and the numbers in arrays, maps and structs be texts. */
+/* Timestamps would be cut to milliseconds, those in arrays, maps and structs as well. */
 static char *
 expression_of(const CsColumn *column)
 {
@@ -259,12 +259,18 @@ take_manifest(CsDatabricks *session, const json_t *manifest)
 	if (manifest == NULL || (format && strcmp(format, "JSON_ARRAY") != 0))
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("the result was not described by Databricks"),
-						errdetail("Its format is %s.", format ? format : "missing")));
+						errdetail("Its format is %s.",
+								  format ? cs_http_redact_secrets(session->base.http, format)
+										 : "missing")));
 	if (json_is_true(json_object_get(manifest, "truncated")))
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the result was too large for Databricks, which cut it off"),
 						errdetail("It says that the result is truncated."),
 						errhint("Let the query bring less.")));
+	if (json_array_size(columns) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the source query returns no rows"),
+						errhint("It must be one statement that returns rows.")));
 	session->base.total = cs_json_int(manifest, "total_row_count", -1);
 	take_columns(session, columns);
 	take_chunks(session, manifest);
@@ -283,11 +289,14 @@ take_columns(CsDatabricks *session, const json_t *columns)
 		const json_t *described = json_array_get(columns, i);
 		char *name = cs_json_text(described, "name");
 		char *type = cs_json_text(described, "type_name");
+		char *text = cs_json_text(described, "type_text");
 
 		base->columns[i].name = name ? name : psprintf("column%d", i + 1);
 		cs_databricks_set_type(&base->columns[i], &base->cells[i], type ? type : "STRING",
 							   cs_json_int(described, "type_precision", -1),
 							   cs_json_int(described, "type_scale", -1));
+		if (text && base->columns[i].typid == JSONBOID)
+			(void) cs_databricks_set_nested(&base->columns[i], &base->cells[i], text);
 	}
 }
 

@@ -53,6 +53,10 @@ extern const char *cs_databricks_from(const CsReadSpec *spec);
 extern void cs_databricks_set_type(CsColumn *column, CsCell *cell, const char *type,
 								   int64 precision, int64 scale);
 
+/* An ARRAY, MAP or STRUCT of that type_text, such as "ARRAY<INT>", whose values are all texts; false, and nothing
+ * set: it is none. */
+extern bool cs_databricks_set_nested(CsColumn *column, CsCell *cell, const char *text);
+
 /* As CsService.list. */
 extern List *cs_databricks_list(CsServiceSession *base, const char *schema, List *only);
 

@@ -37,7 +37,8 @@ static const char *find_base_url(const CsOptionSet *options);
 static const char *find_warehouse(const CsOptionSet *options);
 static const KnownError *find_error(const char *message);
 static int state_of(const json_t *status, const char *message, const KnownError *known);
-static void throw_failed(const json_t *answer, const json_t *status) pg_attribute_noreturn();
+static void throw_failed(CsHttp *http, const json_t *answer, const json_t *status)
+	pg_attribute_noreturn();
 
 void
 cs_databricks_log_in(CsDatabricks *session, const CsOptionSet *options)
@@ -67,16 +68,20 @@ bool
 cs_databricks_authorize(CsServiceSession *base, CsHttpRequest *request, bool renew)
 {
 	CsDatabricks *session = (CsDatabricks *) base;
+	ListCell *lc;
 
 	if (renew && !cs_auth_renew(session->auth))
 		return false;
 	cs_auth_apply(session->auth, base->http, request);
 	base->secrets = cs_auth_secrets(session->auth);
+	/* The clients of parts do not know the new token. */
+	foreach (lc, renew ? base->clients : NIL)
+		cs_http_add_secret(lfirst(lc), llast(base->secrets));
 	return true;
 }
 
 bool
-cs_databricks_check_status(CsServiceSession *base pg_attribute_unused(), const json_t *answer)
+cs_databricks_check_status(CsServiceSession *base, const json_t *answer)
 {
 	const json_t *status = json_object_get(answer, "status");
 	char *state = cs_json_text(status, "state");
@@ -86,7 +91,7 @@ cs_databricks_check_status(CsServiceSession *base pg_attribute_unused(), const j
 	if (state && (strcmp(state, "PENDING") == 0 || strcmp(state, "RUNNING") == 0))
 		return false;
 	if (state && strcmp(state, "FAILED") == 0)
-		throw_failed(answer, status);
+		throw_failed(base->http, answer, status);
 	if (state && (strcmp(state, "CANCELED") == 0 || strcmp(state, "CLOSED") == 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR), errmsg("the statement was canceled at the source"),
@@ -94,18 +99,19 @@ cs_databricks_check_status(CsServiceSession *base pg_attribute_unused(), const j
 				 errhint("It was canceled there, by a timeout or by somebody.")));
 	ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 					errmsg("the state of the statement is not one that Databricks has"),
-					errdetail("Its state is %s.", state ? state : "missing")));
+					errdetail("Its state is %s.",
+							  state ? cs_http_redact_secrets(base->http, state) : "missing")));
 }
 
 void
-cs_databricks_refuse(CsServiceSession *base pg_attribute_unused(), int status, const char *body)
+cs_databricks_refuse(CsServiceSession *base, int status, const char *body)
 {
 	const json_t *answer = cs_json_parse(body, strlen(body));
 	char *message = cs_json_text(answer, "message");
 	char *code = cs_json_text(answer, "error_code");
 	bool token = message && strstr(message, "access token");
 	const char *hint = NULL;
-	int sqlstate = ERRCODE_FDW_ERROR;
+	int sqlstate = cs_http_refusal_code(status);
 
 	if (message == NULL)
 		return;
@@ -132,7 +138,7 @@ cs_databricks_refuse(CsServiceSession *base pg_attribute_unused(), int status, c
 	}
 	else if (status == 503)
 		hint = "Run it again when the warehouse is back.";
-	cs_service_throw(sqlstate, message,
+	cs_service_throw(base->http, sqlstate, message,
 					 psprintf("Databricks answered with status %d%s%s.", status, code ? ", " : "",
 							  code ? code : ""),
 					 hint);
@@ -212,7 +218,7 @@ state_of(const json_t *status, const char *message, const KnownError *known)
 
 /* Of a statement that failed, with HTTP's status 200. */
 static void
-throw_failed(const json_t *answer, const json_t *status)
+throw_failed(CsHttp *http, const json_t *answer, const json_t *status)
 {
 	char *said = cs_json_text(json_object_get(status, "error"), "message");
 	char *message = said ? said : pstrdup("the statement failed");
@@ -225,5 +231,5 @@ throw_failed(const json_t *answer, const json_t *status)
 		hint = "Set option \"disposition\" to external_links.";
 	if (strstr(message, "only supports ARROW_STREAM"))
 		hint = "This warehouse needs option \"disposition\" external_links.";
-	cs_service_throw(code, message, id ? psprintf("The statement is %s.", id) : NULL, hint);
+	cs_service_throw(http, code, message, id ? psprintf("The statement is %s.", id) : NULL, hint);
 }

@@ -29,6 +29,7 @@ static void refuse(CsServiceSession *base, int status, const char *body);
 static void describe(CsServiceSession *base);
 static void narrow(CsServiceSession *base, const bool *needed);
 static bool next_part(CsServiceSession *base, CsServicePart *part);
+static CsHttpRequest *guess_next(CsServiceSession *base, const char *beginning, const char *end);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 static List *list(CsServiceSession *base, const char *schema, List *only);
 static List *list_group(ElasticSession *session, const json_t *names, List *only, List *objects);
@@ -44,6 +45,7 @@ const CsService cs_source_elasticsearch = {
 	.narrow = narrow,
 	.next_part = next_part,
 	.sequential = true,
+	.guess_next = guess_next,
 	.end_part = end_part,
 	.spread = cs_elastic_search_spread,
 	.list = list,
@@ -303,6 +305,15 @@ next_part(CsServiceSession *base, CsServicePart *part)
 
 	return session->search ? cs_elastic_search_next(session, part)
 						   : cs_elastic_sql_next(session, part);
+}
+
+static CsHttpRequest *
+guess_next(CsServiceSession *base, const char *beginning, const char *end)
+{
+	ElasticSession *session = (ElasticSession *) base;
+
+	return session->search ? cs_elastic_search_guess(session, beginning, end)
+						   : cs_elastic_sql_guess(session, end);
 }
 
 static void

@@ -79,12 +79,15 @@ extern void cs_elastic_check_answer(ElasticSession *session, const json_t *docum
 /* elasticsearch_sql.c */
 extern void cs_elastic_sql_describe(ElasticSession *session);
 extern bool cs_elastic_sql_next(ElasticSession *session, CsServicePart *part);
+extern CsHttpRequest *cs_elastic_sql_guess(ElasticSession *session, const char *end);
 extern void cs_elastic_sql_end(ElasticSession *session, const char *envelope, int64 rows);
 
 /* elasticsearch_search.c */
 extern char *cs_elastic_search_members(ElasticSession *session, const char *body);
 extern void cs_elastic_search_narrow(ElasticSession *session, const bool *needed);
 extern bool cs_elastic_search_next(ElasticSession *session, CsServicePart *part);
+extern CsHttpRequest *cs_elastic_search_guess(ElasticSession *session, const char *beginning,
+											  const char *end);
 extern void cs_elastic_search_end(ElasticSession *session, const char *envelope, int64 rows);
 extern CsField *cs_elastic_search_spread(CsServiceSession *base, CsRecord *raw);
 

@@ -8,6 +8,9 @@
 
 #include "source/elasticsearch_types.h"
 
+/* Of a number: they fit an int. */
+#define MAX_DIGITS 9
+
 /* What is put together of a text, for the readers of cells. */
 typedef struct Moment
 {
@@ -43,8 +46,9 @@ cs_elastic_read_date(CsCell *cell, const CsField *field, char **why)
 	if (field->kind != CS_VALUE_STRING && field->kind != CS_VALUE_NUMBER)
 		return cs_cell_fail(field, "no date", why);
 	/* What most have. */
-	if (strncmp(formats, "strict_date_optional_time", 25) == 0 && field->len >= 20 &&
-		field->text[4] == '-' && field->text[10] == 'T')
+	if (strncmp(formats, "strict_date_optional_time", 25) == 0 && field->len >= 10 &&
+		field->text[4] == '-' && field->text[7] == '-' &&
+		(field->len == 10 || (field->len >= 20 && field->text[10] == 'T')))
 		return cs_cell_timestamptz(cell, field, why);
 	for (const char *format = formats; format; format = strstr(format, "||"))
 	{
@@ -247,7 +251,7 @@ read_pattern(const char *pattern, int len, const char *text, Moment *moment)
 static bool
 read_letters(char letter, int count, const char **text, Moment *moment)
 {
-	int max = count == 1 ? 2 : count;
+	int max = count == 1 ? 2 : Min(count, MAX_DIGITS);
 	int digits;
 	int half;
 
@@ -255,7 +259,7 @@ read_letters(char letter, int count, const char **text, Moment *moment)
 	{
 		case 'y':
 		case 'u':
-			if (!read_digits(text, Min(count, 4), count == 2 ? 2 : 9, &moment->year))
+			if (!read_digits(text, Min(count, 4), count == 2 ? 2 : MAX_DIGITS, &moment->year))
 				return false;
 			moment->year += count == 2 ? 2000 : 0;
 			return true;
@@ -305,7 +309,7 @@ read_digits(const char **text, int min, int max, int *value)
 	int digits = (int) strspn(*text, "0123456789");
 	int number = 0;
 
-	if (max == 9 && digits > 4)
+	if (max == MAX_DIGITS && digits > 4)
 		digits = 4;
 	digits = Min(digits, max);
 	if (digits < min)

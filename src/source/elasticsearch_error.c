@@ -7,6 +7,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "base/errors.h"
 #include "source/elasticsearch.h"
 
 /* Of a message of the service. */
@@ -95,7 +96,7 @@ find_error(int status, const char *type, const char *inner, const char *reason)
 		{ "429", ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 		  "Set the server option \"rate_limit\", or run it later." },
 	};
-	static const ErrorRow client = { NULL, ERRCODE_FDW_ERROR, "Check the query or object." };
+	static const ErrorRow client = { NULL, CS_ERRCODE_REFUSED, "Check the query or object." };
 	static const ErrorRow server = { NULL, ERRCODE_FDW_ERROR,
 									 "The fault is the service's; try again later." };
 
@@ -109,7 +110,7 @@ find_error(int status, const char *type, const char *inner, const char *reason)
 	for (int i = 0; i < (int) lengthof(statuses); i++)
 		if (status == cs_option_int(statuses[i].type))
 			return &statuses[i];
-	return status >= 500 ? &server : &client;
+	return cs_http_refusal_code(status) == CS_ERRCODE_REFUSED ? &client : &server;
 }
 
 static char *

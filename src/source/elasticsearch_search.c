@@ -10,6 +10,7 @@
 
 #include "net/url.h"
 #include "source/elasticsearch.h"
+#include "source/json_peek.h"
 
 /* Members of each hit. */
 enum
@@ -29,8 +30,11 @@ static void refuse_member(const char *name, int len) pg_attribute_noreturn();
 static int find_path(char *const *names, int n, const char *path);
 static void open_point_in_time(ElasticSession *session);
 static void set_point_in_time(ElasticSession *session, const char *id);
-static char *page_body(ElasticSession *session);
+static CsHttpRequest *page_request(ElasticSession *session, const char *pit, const char *after,
+								   bool first);
+static char *page_body(ElasticSession *session, const char *pit, const char *after, bool first);
 static const char *tie_breaker(const ElasticSession *session);
+static bool is_last_page(const ElasticSession *session, const char *beginning);
 static void check_hits(ElasticSession *session, const json_t *document, int64 rows);
 static void set_total(ElasticSession *session, const json_t *hits);
 static void find_sort(ElasticSession *session, const char *json);
@@ -175,17 +179,13 @@ find_path(char *const *names, int n, const char *path)
 bool
 cs_elastic_search_next(ElasticSession *session, CsServicePart *part)
 {
-	CsServiceSession *base = &session->base;
-	CsHttpRequest *request;
-
 	if (session->ended)
 		return false;
 	if (session->pit == NULL)
 		open_point_in_time(session);
-	request = cs_service_request(base, "POST", "/_search?allow_partial_search_results=false",
-								 page_body(session));
-	request->repeatable = true;
-	part->request = *request;
+	part->request =
+		*page_request(session, session->pit,
+					  session->last_sort.len > 0 ? session->last_sort.data : NULL, session->first);
 	part->records = "/hits/hits";
 	part->may_lack_records = true;
 	resetStringInfo(&session->last_sort);
@@ -233,16 +233,27 @@ set_point_in_time(ElasticSession *session, const char *id)
 	MemoryContextSwitchTo(old);
 }
 
+/* Of the page after the document with those sort values. */
+static CsHttpRequest *
+page_request(ElasticSession *session, const char *pit, const char *after, bool first)
+{
+	CsHttpRequest *request =
+		cs_service_request(&session->base, "POST", "/_search?allow_partial_search_results=false",
+						   page_body(session, pit, after, first));
+
+	request->repeatable = true;
+	return request;
+}
+
 static char *
-page_body(ElasticSession *session)
+page_body(ElasticSession *session, const char *pit, const char *after, bool first)
 {
 	StringInfoData body;
 	const char *sort = session->sort;
 
 	initStringInfo(&body);
 	appendStringInfo(&body, "{\"size\":%d,\"pit\":{\"id\":%s,\"keep_alive\":%s},",
-					 session->page_size, cs_json_quote(session->pit),
-					 cs_json_quote(session->page_timeout));
+					 session->page_size, cs_json_quote(pit), cs_json_quote(session->page_timeout));
 	appendStringInfo(&body, "%s\"query\":%s,\"sort\":[", session->search,
 					 cs_elastic_filtered(session->query, session->filter));
 	if (sort)
@@ -258,9 +269,9 @@ page_body(ElasticSession *session)
 				appendStringInfo(&body, "%.*s,", len, element);
 	}
 	appendStringInfo(&body, "%s],\"track_total_hits\":%s,\"_source\":%s", tie_breaker(session),
-					 session->first ? "true" : "false", session->source);
-	if (session->last_sort.len > 0)
-		appendStringInfo(&body, ",\"search_after\":%s", session->last_sort.data);
+					 first ? "true" : "false", session->source);
+	if (after)
+		appendStringInfo(&body, ",\"search_after\":%s", after);
 	appendStringInfoChar(&body, '}');
 	return body.data;
 }
@@ -280,6 +291,36 @@ tie_breaker(const ElasticSession *session)
 	if (has_it)
 		return "{\"_shard_doc\":\"asc\"}";
 	return "{\"_index\":\"asc\"},{\"_id\":\"asc\"}";
+}
+
+/* The last document's sort values stand at the end, behind everything else that it has. */
+CsHttpRequest *
+cs_elastic_search_guess(ElasticSession *session, const char *beginning, const char *end)
+{
+	const char *rest;
+	char *after = cs_json_peek_last(end, "sort", &rest);
+	char *pit = cs_json_peek(beginning, "/pit_id");
+
+	if (after == NULL || *after != '[' || is_last_page(session, beginning))
+		return NULL;
+	for (const char *closing = "}]}}"; *closing; closing++)
+	{
+		rest += strspn(rest, " \t\r\n");
+		if (*rest++ != *closing)
+			return NULL;
+	}
+	return page_request(session, pit ? pit : session->pit, after, false);
+}
+
+static bool
+is_last_page(const ElasticSession *session, const char *beginning)
+{
+	int64 total = session->base.total;
+	char *value = total < 0 ? cs_json_peek(beginning, "/hits/total/value") : NULL;
+
+	if (value)
+		total = strtoll(value, NULL, 10);
+	return total >= 0 && session->rows + session->page_size >= total;
 }
 
 void

@@ -10,6 +10,7 @@
 #include "utils/memutils.h"
 
 #include "source/elasticsearch.h"
+#include "source/json_peek.h"
 
 /* Groups after which OpenSearch stops without a word: 2.x, 3.x. */
 #define GROUPS_OF_2 1000
@@ -22,6 +23,7 @@ static bool has_word(const char *query, const char *word);
 static void refuse_having(const ElasticSession *session);
 static void set_columns(ElasticSession *session, const json_t *document);
 static void set_cursor(ElasticSession *session, const json_t *document);
+static CsHttpRequest *page_request(ElasticSession *session, const char *cursor);
 static void check_size(const json_t *document, int64 rows);
 static void check_groups(const ElasticSession *session);
 
@@ -185,8 +187,6 @@ set_cursor(ElasticSession *session, const json_t *document)
 bool
 cs_elastic_sql_next(ElasticSession *session, CsServicePart *part)
 {
-	CsServiceSession *base = &session->base;
-
 	if (session->ended)
 		return false;
 	part->records = rows_member(session);
@@ -197,11 +197,29 @@ cs_elastic_sql_next(ElasticSession *session, CsServicePart *part)
 		part->answer = session->first_page;
 		return true;
 	}
-	part->request = *cs_service_request(
-		base, "POST", session->opensearch ? "/_plugins/_sql?format=jdbc" : "/_sql?format=json",
-		psprintf("{\"cursor\":%s}", cs_json_quote(session->cursor)));
-	part->request.repeatable = true;
+	part->request = *page_request(session, session->cursor);
 	return true;
+}
+
+static CsHttpRequest *
+page_request(ElasticSession *session, const char *cursor)
+{
+	CsHttpRequest *request =
+		cs_service_request(&session->base, "POST",
+						   session->opensearch ? "/_plugins/_sql?format=jdbc" : "/_sql?format=json",
+						   psprintf("{\"cursor\":%s}", cs_json_quote(cursor)));
+
+	request->repeatable = true;
+	return request;
+}
+
+/* The cursor stands behind the rows. */
+CsHttpRequest *
+cs_elastic_sql_guess(ElasticSession *session, const char *end)
+{
+	char *cursor = cs_json_peek_behind_rows(end, "cursor");
+
+	return cursor ? page_request(session, cursor) : NULL;
 }
 
 void

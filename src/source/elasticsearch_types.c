@@ -164,11 +164,14 @@ read_integer(CsCell *cell, const CsField *field, char **why)
 {
 	CsCell whole = { .typmod = -1 };
 	CsField digits = *field;
+	const char *end = field->text;
 	Datum number;
 
 	if (is_several(field, why))
 		return (Datum) 0;
-	if (field->text[strspn(field->text, "-0123456789")] == '\0')
+	while ((*end >= '0' && *end <= '9') || *end == '-')
+		end++;
+	if (*end == '\0')
 		return cell->inner(cell, field, why);
 	number = cs_cell_numeric(&whole, field, why);
 	if (*why)

@@ -1,8 +1,8 @@
 /*
  * google_sheets.c
- *		Source: a tab of a Google spreadsheet, by the Sheets API v4.
+ *		Source: a tab or a named range of a Google spreadsheet, by the Sheets API v4.
  *
- * A tab is read in blocks of rows, bounded by the grid's size as it was when
+ * It is read in blocks of rows, bounded by the grid's size as it was when
  * the read began.
  */
 #include "postgres.h"
@@ -34,6 +34,8 @@ static char *id_of(const char *text);
 static bool authorize(CsServiceSession *base, CsHttpRequest *request, bool renew);
 static void describe(CsServiceSession *base);
 static List *look_at_tabs(GsSession *session);
+static List *add_ranges(List *tabs, const json_t *ranges);
+static GsTab *make_range(const GsTab *tab, const json_t *cells);
 static GsTab *find_tab(GsSession *session, List *tabs, const char *title);
 static List *letters_of_all(const GsTab *tab);
 static List *read_header(GsSession *session);
@@ -72,6 +74,17 @@ cs_gs_letters(int column)
 	return pstrdup(letters + at);
 }
 
+/* One cell is written as such. */
+char *
+cs_gs_cells(const GsTab *tab, int first_row, int last_row, int columns)
+{
+	char *first = psprintf("%s%d", cs_gs_letters(tab->first_column), tab->first_row + first_row);
+	char *last =
+		psprintf("%s%d", cs_gs_letters(tab->first_column + columns - 1), tab->first_row + last_row);
+
+	return strcmp(first, last) == 0 ? first : psprintf("%s:%s", first, last);
+}
+
 /* The title always in quotes, lest it be taken for a cell or a named range. */
 char *
 cs_gs_range(const GsTab *tab, int first_row, int last_row, int columns)
@@ -86,10 +99,12 @@ cs_gs_range(const GsTab *tab, int first_row, int last_row, int columns)
 			appendStringInfoChar(&range, '\'');
 		appendStringInfoChar(&range, *p);
 	}
-	if (last_row == 0)
+	if (last_row == 0 && tab->is_range)
+		appendStringInfo(&range, "'!%s", cs_gs_cells(tab, first_row, first_row, tab->columns));
+	else if (last_row == 0)
 		appendStringInfo(&range, "'!%d:%d", first_row, first_row);
 	else
-		appendStringInfo(&range, "'!A%d:%s%d", first_row, cs_gs_letters(columns - 1), last_row);
+		appendStringInfo(&range, "'!%s", cs_gs_cells(tab, first_row, last_row, columns));
 	return cs_url_encode(range.data);
 }
 
@@ -103,10 +118,17 @@ create(const CsReadSpec *spec, CsOptionSet *options)
 	session->base.base_url = cs_option_get_default(options, "base_url", BASE_URL);
 	session->auth = cs_google_auth_create(&session->base, options, SCOPE);
 	session->header_row = cs_option_int(cs_option_get_default(options, "header_row", "1"));
+	session->formatted =
+		strcmp(cs_option_get_default(options, "cell_values", "unformatted"), "formatted") == 0;
+	if (session->formatted && cs_option_get(options, "serial_dates"))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("conflicting options \"cell_values\" and \"serial_dates\""),
+						errdetail("Dates are texts where values are formatted."),
+						errhint("Leave one of them out.")));
 	if (spec->query)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a spreadsheet can't be queried"),
-				 errhint("Give the title of a tab as object.")));
+				 errhint("Give the title of a tab, or the name of a range, as object.")));
 	if (id == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 						errmsg("the server has no option \"spreadsheet_id\""),
@@ -144,8 +166,8 @@ describe(CsServiceSession *base)
 	names = session->header_row > 0 ? read_header(session) : letters_of_all(session->tab);
 	if (names == NIL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("row %d of tab \"%s\" has no names of columns", session->header_row,
-							   session->tab->title),
+						errmsg("row %d of %s \"%s\" has no names of columns", session->header_row,
+							   session->tab->is_range ? "named range" : "tab", session->tab->name),
 						errhint("Option \"header_row\" says where they are; 0: nowhere, columns "
 								"are named A, B, C then.")));
 	cs_gs_set_columns(session, names);
@@ -153,12 +175,13 @@ describe(CsServiceSession *base)
 	session->next_row = session->ended_row = session->header_row + 1;
 }
 
-/* GsTab *; what has its default may be left out of the answer. */
+/* GsTab *: tabs, and then named ranges; what has its default may be left out of the answer. */
 static List *
 look_at_tabs(GsSession *session)
 {
-	char *path = psprintf("/%s?fields=properties(title,locale,timeZone),sheets.properties",
-						  cs_url_encode(session->spreadsheet));
+	char *path =
+		psprintf("/%s?fields=properties(title,locale,timeZone),sheets.properties,namedRanges",
+				 cs_url_encode(session->spreadsheet));
 	json_t *answer = cs_service_call(
 		&session->base, cs_service_request(&session->base, "GET", path, NULL), 0, NULL);
 	json_t *sheets = json_object_get(answer, "sheets");
@@ -172,17 +195,68 @@ look_at_tabs(GsSession *session)
 		char *type = cs_json_text(properties, "sheetType");
 		GsTab *tab = palloc0(sizeof(GsTab));
 
-		tab->title = cs_json_text(properties, "title");
+		tab->name = tab->title = cs_json_text(properties, "title");
+		tab->id = cs_json_int(properties, "sheetId", 0);
 		tab->rows = (int) cs_json_int(grid, "rowCount", 0);
 		tab->columns = (int) cs_json_int(grid, "columnCount", 0);
 		if (tab->title && tab->rows > 0 && tab->columns > 0 &&
 			(type == NULL || strcmp(type, "GRID") == 0))
 			tabs = lappend(tabs, tab);
 	}
+	return add_ranges(tabs, json_object_get(answer, "namedRanges"));
+}
+
+/* A range with the name of a tab can't be asked for. */
+static List *
+add_ranges(List *tabs, const json_t *ranges)
+{
+	int ntabs = list_length(tabs);
+
+	for (size_t i = 0; i < json_array_size(ranges); i++)
+	{
+		const json_t *named = json_array_get(ranges, i);
+		const json_t *cells = json_object_get(named, "range");
+		char *name = cs_json_text(named, "name");
+		GsTab *range = NULL;
+
+		for (int at = 0; at < ntabs && name; at++)
+		{
+			const GsTab *tab = list_nth(tabs, at);
+
+			if (strcmp(tab->name, name) == 0)
+				name = NULL;
+			else if (tab->id == cs_json_int(cells, "sheetId", 0))
+				range = make_range(tab, cells);
+		}
+		if (name == NULL || range == NULL)
+			continue;
+		range->name = name;
+		tabs = lappend(tabs, range);
+	}
 	return tabs;
 }
 
-/* Without a title, the first one. */
+/* NULL: it has no cells in the grid.  An open end is the grid's. */
+static GsTab *
+make_range(const GsTab *tab, const json_t *cells)
+{
+	GsTab *range = palloc0(sizeof(GsTab));
+	int64 top = cs_json_int(cells, "startRowIndex", 0);
+	int64 left = cs_json_int(cells, "startColumnIndex", 0);
+	int64 bottom = Min(cs_json_int(cells, "endRowIndex", tab->rows), tab->rows);
+	int64 right = Min(cs_json_int(cells, "endColumnIndex", tab->columns), tab->columns);
+
+	range->title = tab->title;
+	range->id = tab->id;
+	range->is_range = true;
+	range->first_row = (int) top;
+	range->first_column = (int) left;
+	range->rows = (int) (bottom - top);
+	range->columns = (int) (right - left);
+	return top >= 0 && left >= 0 && top < bottom && left < right ? range : NULL;
+}
+
+/* Without a title, the first tab. */
 static GsTab *
 find_tab(GsSession *session, List *tabs, const char *title)
 {
@@ -194,9 +268,9 @@ find_tab(GsSession *session, List *tabs, const char *title)
 	{
 		GsTab *tab = lfirst(lc);
 
-		if (title == NULL || strcmp(tab->title, title) == 0)
+		if (strcmp(tab->name, title ? title : tab->name) == 0 && (title || !tab->is_range))
 			return tab;
-		appendStringInfo(&titles, "%s\"%s\"", titles.len ? ", " : "", tab->title);
+		appendStringInfo(&titles, "%s\"%s\"", titles.len ? ", " : "", tab->name);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -204,7 +278,8 @@ find_tab(GsSession *session, List *tabs, const char *title)
 			 titles.len ? errdetail("It has: %s.", cs_http_redact(session->base.http, titles.data,
 																  titles.len, 500))
 						: 0,
-			 errhint("The object is the title of a tab, as it is written there.")));
+			 errhint("The object is the title of a tab, or the name of a named range, as it is "
+					 "written there.")));
 }
 
 static List *
@@ -213,7 +288,7 @@ letters_of_all(const GsTab *tab)
 	List *names = NIL;
 
 	for (int i = 0; i < tab->columns; i++)
-		names = lappend(names, cs_gs_letters(i));
+		names = lappend(names, cs_gs_letters(tab->first_column + i));
 	return names;
 }
 
@@ -230,7 +305,8 @@ read_header(GsSession *session)
 					cs_gs_range(session->tab, session->header_row, 0, 0));
 	answer = cs_service_call(&session->base, cs_service_request(&session->base, "GET", path, NULL),
 							 0, NULL);
-	return cs_gs_names(json_array_get(json_object_get(answer, "values"), 0), session->header_row);
+	return cs_gs_names(json_array_get(json_object_get(answer, "values"), 0), session->tab,
+					   session->header_row);
 }
 
 static void
@@ -256,11 +332,11 @@ next_part(CsServiceSession *base, CsServicePart *part)
 	if (first > session->tab->rows)
 		return false;
 	session->next_row = last + 1;
-	part->request.url =
-		psprintf("%s/%s/values/%s?majorDimension=ROWS&valueRenderOption=UNFORMATTED_VALUE"
-				 "&dateTimeRenderOption=SERIAL_NUMBER",
-				 base->base_url, cs_url_encode(session->spreadsheet),
-				 cs_gs_range(session->tab, first, last, base->ncolumns));
+	part->request.url = psprintf(
+		"%s/%s/values/%s?majorDimension=ROWS&valueRenderOption=%s", base->base_url,
+		cs_url_encode(session->spreadsheet), cs_gs_range(session->tab, first, last, base->ncolumns),
+		session->formatted ? "FORMATTED_VALUE"
+						   : "UNFORMATTED_VALUE&dateTimeRenderOption=SERIAL_NUMBER");
 	part->records = "/values";
 	part->shape = CS_ROW_ARRAY;
 	part->ragged = true;
@@ -278,11 +354,9 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows pg_attribute_u
 	int last = (int) Min((int64) first + session->block - 1, session->tab->rows);
 	char *range = cs_json_text(cs_json_parse(envelope, strlen(envelope)), "range");
 	char *cells = range ? strrchr(range, '!') : NULL;
-	char *asked = psprintf("!A%d:%s%d", first, cs_gs_letters(base->ncolumns - 1), last);
 
-	if (first == last && base->ncolumns == 1)
-		asked = psprintf("!A%d", first);
-	if (cells == NULL || strcmp(cells, asked) != 0)
+	if (cells == NULL ||
+		strcmp(cells + 1, cs_gs_cells(session->tab, first, last, base->ncolumns)) != 0)
 		throw_changed(session);
 	session->ended_row = last + 1;
 	if (session->ended_row > session->tab->rows && session->block < session->tab->rows)
@@ -293,7 +367,8 @@ static void
 throw_changed(const GsSession *session)
 {
 	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-					errmsg("tab \"%s\" changed while it was being read", session->tab->title),
+					errmsg("%s \"%s\" changed while it was being read",
+						   session->tab->is_range ? "named range" : "tab", session->tab->name),
 					errdetail("Rows or columns were added or removed."), errhint("Run it again.")));
 }
 
@@ -308,7 +383,9 @@ check_size(GsSession *session)
 	{
 		const GsTab *tab = lfirst(lc);
 
-		if (strcmp(tab->title, session->tab->title) == 0 && tab->rows == session->tab->rows &&
+		if (tab->is_range == session->tab->is_range && strcmp(tab->name, session->tab->name) == 0 &&
+			tab->id == session->tab->id && tab->first_row == session->tab->first_row &&
+			tab->first_column == session->tab->first_column && tab->rows == session->tab->rows &&
 			tab->columns == session->tab->columns)
 			return;
 	}
@@ -334,7 +411,8 @@ list(CsServiceSession *base, const char *schema, List *only)
 	{
 		GsTab *tab = lfirst(lc);
 
-		if (cs_names_want(only, tab->title))
+		/* Ranges when they are asked for by name: their cells are those of a tab, too. */
+		if (cs_names_want(only, tab->name) && (only || !tab->is_range))
 			wanted = lappend(wanted, tab);
 	}
 	for (int first = 0; first < list_length(wanted); first += TABS_AT_A_TIME)
@@ -376,10 +454,10 @@ make_object(GsSession *session, const GsTab *tab, const json_t *row)
 {
 	CsObject *object = palloc0(sizeof(CsObject));
 	List *names =
-		session->header_row > 0 ? cs_gs_names(row, session->header_row) : letters_of_all(tab);
+		session->header_row > 0 ? cs_gs_names(row, tab, session->header_row) : letters_of_all(tab);
 
-	object->name = tab->title;
-	object->object = tab->title;
+	object->name = tab->name;
+	object->object = tab->name;
 	if (names == NIL || session->header_row > tab->rows)
 	{
 		object->refused = psprintf("its row %d has no names of columns", session->header_row);

@@ -24,6 +24,7 @@ cs_http_client(const CsOptionSet *set, List *hosts, List *secrets)
 	http.stall_timeout_s = cs_option_int(cs_option_get_default(set, "stall_timeout", "60"));
 	http.max_response_bytes = size ? Min(cap, cs_option_bytes(size)) : cap;
 	http.requests_per_second = rate ? cs_option_rate(rate) : 0;
+	http.server = set->serverid;
 	http.secrets = secrets;
 	http.tunnel = cs_ssh_spec(set);
 	http.tunnel_hosts = http.tunnel ? hosts : NIL;

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "format/json_leaves.h"
 #include "source/json_peek.h"
 
 /* Envelopes are small; of a large one a guess is not worth the time. */
@@ -34,6 +35,37 @@ cs_json_peek(const char *json, const char *pointer)
 	found = text_of(find(root, pointer), text);
 	json_decref(root);
 	return found ? pstrdup(text) : NULL;
+}
+
+/* Inside of a text, quotes have backslashes before them. */
+char *
+cs_json_peek_last(const char *end, const char *name, const char **rest)
+{
+	char *quoted = psprintf("\"%s\"", name);
+	const char *value;
+	int name_len;
+	int len;
+
+	*rest = NULL;
+	for (const char *at = end ? strstr(end, quoted) : NULL; at; at = strstr(at + 1, quoted))
+		*rest = at;
+	if (*rest == NULL || !cs_json_member_next(rest, &name, &name_len, &value, &len))
+		return NULL;
+	return pnstrdup(value, len);
+}
+
+char *
+cs_json_peek_behind_rows(const char *end, const char *name)
+{
+	const char *rest;
+	char *text = cs_json_peek_last(end, name, &rest);
+	size_t len = text ? strlen(text) : 0;
+
+	if (len < 3 || text[0] != '"' || text[len - 1] != '"' || strchr(text, '\\') ||
+		strchr(rest, ']'))
+		return NULL;
+	text[len - 1] = '\0';
+	return text + 1;
 }
 
 static const json_t *

@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "base/clock.h"
 #include "source/libpq.h"
 
 static void check_user(const CsSqlLogin *login);
@@ -27,8 +28,8 @@ CsSqlSession *
 cs_pq_connect(CsSqlLogin *login, const CsSqlDriver *driver, const CsPqFlavor *flavor)
 {
 	CsPqSession *session = palloc0(sizeof(CsPqSession));
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   login->connect_timeout_s * INT64CONST(1000));
+	TimestampTz deadline =
+		TimestampTzPlusMilliseconds(cs_clock_steady(), login->connect_timeout_s * INT64CONST(1000));
 
 	session->base.driver = driver;
 	session->login = login;

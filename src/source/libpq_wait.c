@@ -17,6 +17,7 @@
 #include "storage/latch.h"
 #include "utils/wait_event.h"
 
+#include "base/clock.h"
 #include "source/libpq.h"
 
 /* How long the server may take to hear that its query is canceled. */
@@ -103,7 +104,7 @@ cs_pq_wait(PGconn *conn, int events, TimestampTz deadline)
 
 		if (deadline != 0)
 		{
-			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			left = TimestampDifferenceMilliseconds(cs_clock_steady(), deadline);
 			if (left <= 0)
 				return 0;
 			wake |= WL_TIMEOUT;
@@ -154,15 +155,20 @@ wait_for_result(CsPqSession *session)
 static void
 wait_for(CsPqSession *session, int events)
 {
-	int limit = session->login->stall_timeout_s;
+	const CsSqlLogin *login = session->login;
+	int limit = login->stall_timeout_s;
 	TimestampTz deadline =
-		limit > 0 ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit * INT64CONST(1000))
-				  : 0;
-	int ready = cs_pq_wait(session->conn, events, deadline);
+		limit > 0 ? TimestampTzPlusMilliseconds(cs_clock_steady(), limit * INT64CONST(1000)) : 0;
+	int ready;
 
+	if (login->late_at != 0 && (deadline == 0 || login->late_at < deadline))
+		deadline = login->late_at;
+	ready = cs_pq_wait(session->conn, events, deadline);
+	if (ready == 0 && login->late_at != 0 && cs_clock_steady() >= login->late_at)
+		login->throw_late(login);
 	if (ready == 0)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("server \"%s\" sent nothing for %d s", session->login->host, limit),
+						errmsg("server \"%s\" sent nothing for %d s", login->host, limit),
 						errhint("A query that takes so long needs a longer stall_timeout.")));
 	if ((ready & WL_SOCKET_READABLE) && !PQconsumeInput(session->conn))
 		cs_pq_throw_lost(session);

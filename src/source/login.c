@@ -10,6 +10,8 @@
 #include "source/sql.h"
 #include "source/ssh.h"
 
+static void throw_late(const CsSqlLogin *login) pg_attribute_noreturn();
+
 CsSqlLogin *
 cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
 {
@@ -28,6 +30,8 @@ cs_sql_login_create(const CsSqlSource *source, CsOptionSet *options)
 	login->connect_timeout_s =
 		cs_option_int(cs_option_get_default(options, "connect_timeout", "10"));
 	login->stall_timeout_s = cs_option_int(cs_option_get_default(options, "stall_timeout", "600"));
+	login->timeout_s = cs_option_int(cs_option_get_default(options, "timeout", "0"));
+	login->throw_late = throw_late;
 	login->ssh = cs_ssh_spec(options);
 	if (login->host == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
@@ -55,4 +59,13 @@ cs_sql_login_resolve(CsSqlLogin *login)
 		return;
 	login->address = cs_host_resolve(login->host, login->port, "host", &login->addresses);
 	login->step = CS_SQL_CONNECT;
+}
+
+static void
+throw_late(const CsSqlLogin *login)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("the request to \"%s\" took longer than %d s", login->host, login->timeout_s),
+			 errhint("If that is normal, raise the server option \"timeout\".")));
 }

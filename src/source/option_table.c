@@ -34,6 +34,7 @@ static void check_word(const char *name, const char *value);
 static void check_account(const char *name, const char *value);
 static void check_warehouse_id(const char *name, const char *value);
 static void check_disposition(const char *name, const char *value);
+static void check_cell_values(const char *name, const char *value);
 static void check_token_type(const char *name, const char *value);
 static void check_authority(const char *name, const char *value);
 static void check_parallel(const char *name, const char *value);
@@ -64,7 +65,7 @@ static void bad_value(const char *name, const char *expected) pg_attribute_noret
 /* Every option there is, by name within its group. */
 static const CsOption options[] = {
 	/* where, and how carefully */
-	{ "allow_http", CS_FOR_WEB, SERVER, true, check_boolean },
+	{ "allow_http", CS_FOR_WEB | CS_FOR_WEBHOOK, SERVER, true, check_boolean },
 	{ "base_url", CS_FOR_SERVICE, SERVER, true, check_url },
 	{ "ca_file", CS_FOR_ALL, SERVER, true, NULL },
 	{ "connect_timeout", CS_FOR_ALL, SERVER, false, check_some_seconds },
@@ -75,7 +76,7 @@ static const CsOption options[] = {
 	{ "stall_timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "timeout", CS_FOR_ALL, SERVER, false, check_seconds },
 	{ "tls", CS_FOR_MYSQL | CS_FOR_TDS, SERVER, true, check_tls },
-	{ "url", CS_FOR_HTTP, SERVER, false, check_url },
+	{ "url", CS_FOR_HTTP | CS_FOR_WEBHOOK, SERVER, false, check_url },
 	/* what a webhook wants to hear */
 	{ "events", CS_FOR_WEBHOOK, SERVER, false, check_events },
 	/* where a database is */
@@ -93,6 +94,7 @@ static const CsOption options[] = {
 	{ "array_fields", CS_FOR_ELASTICSEARCH, READ, false, NULL },
 	{ "async", CS_FOR_ROCKSET, READ, false, check_boolean },
 	{ "catalog", CS_FOR_DATABRICKS, SERVER, false, NULL },
+	{ "cell_values", CS_FOR_SHEETS, READ, false, check_cell_values },
 	{ "cloud_id", CS_FOR_ELASTICSEARCH, SERVER, false, NULL },
 	{ "dataset", CS_FOR_BIGQUERY, SERVER, false, NULL },
 	{ "field_multi_value_leniency", CS_FOR_ELASTICSEARCH, READ, false, check_boolean },
@@ -147,7 +149,7 @@ static const CsOption options[] = {
 	/* in which form */
 	{ "delimiter", CS_FOR_HTTP, READ, false, check_delimiter },
 	{ "format", CS_FOR_HTTP, READ, false, check_format },
-	{ "headers", CS_FOR_HTTP, READ, false, check_headers },
+	{ "headers", CS_FOR_HTTP | CS_FOR_WEBHOOK, READ, false, check_headers },
 	{ "records", CS_FOR_HTTP, READ, false, check_pointer },
 	{ "tinyint1", CS_FOR_MYSQL, READ, false, check_tinyint1 },
 	{ "zero_dates", CS_FOR_MYSQL, READ, false, check_zero_dates },
@@ -169,17 +171,18 @@ static const CsOption options[] = {
 	{ "total_pages_path", CS_FOR_HTTP, READ, false, check_pointer },
 	{ "total_path", CS_FOR_HTTP, READ, false, check_pointer },
 	/* as whom */
-	{ "api_key", CS_FOR_HTTP | CS_FOR_ELASTICSEARCH | CS_FOR_ROCKSET, USER, false, NULL },
-	{ "api_key_header", CS_FOR_HTTP, USER, false, check_word },
-	{ "api_key_parameter", CS_FOR_HTTP, USER, false, check_word },
-	{ "client_auth", CS_FOR_HTTP, USER, false, check_client_auth },
-	{ "client_id", CS_FOR_HTTP | CS_FOR_DATABRICKS, USER, false, NULL },
-	{ "client_secret", CS_FOR_HTTP | CS_FOR_DATABRICKS, USER, false, NULL },
+	{ "api_key", CS_FOR_HTTP | CS_FOR_WEBHOOK | CS_FOR_ELASTICSEARCH | CS_FOR_ROCKSET, USER, false,
+	  NULL },
+	{ "api_key_header", CS_FOR_HTTP | CS_FOR_WEBHOOK, USER, false, check_word },
+	{ "api_key_parameter", CS_FOR_HTTP | CS_FOR_WEBHOOK, USER, false, check_word },
+	{ "client_auth", CS_FOR_HTTP | CS_FOR_WEBHOOK, USER, false, check_client_auth },
+	{ "client_id", CS_FOR_HTTP | CS_FOR_WEBHOOK | CS_FOR_DATABRICKS, USER, false, NULL },
+	{ "client_secret", CS_FOR_HTTP | CS_FOR_WEBHOOK | CS_FOR_DATABRICKS, USER, false, NULL },
 	{ "password", CS_FOR_ALL, USER, false, NULL },
 	{ "password_required", CS_FOR_LIBPQ, USER, false, check_password_required },
 	{ "private_key", CS_FOR_SNOWFLAKE, USER, false, NULL },
 	{ "private_key_passphrase", CS_FOR_SNOWFLAKE, USER, false, NULL },
-	{ "scope", CS_FOR_HTTP, USER, false, NULL },
+	{ "scope", CS_FOR_HTTP | CS_FOR_WEBHOOK, USER, false, NULL },
 	{ "secret", CS_FOR_WEBHOOK, USER, false, check_secret },
 	{ "service_account_key", CS_FOR_GOOGLE, USER, false, NULL },
 	{ "ssh_private_key", CS_FOR_ALL, USER, false, cs_ssh_check_key },
@@ -189,11 +192,13 @@ static const CsOption options[] = {
 	{ "tls_key_file", CS_FOR_MYSQL, USER, CS_BY_FILE_READER, NULL },
 	{ "sslpassword", CS_FOR_LIBPQ, USER, false, NULL },
 	{ "token",
-	  CS_FOR_HTTP | CS_FOR_GOOGLE | CS_FOR_ELASTICSEARCH | CS_FOR_SNOWFLAKE | CS_FOR_DATABRICKS,
+	  CS_FOR_HTTP | CS_FOR_WEBHOOK | CS_FOR_GOOGLE | CS_FOR_ELASTICSEARCH | CS_FOR_SNOWFLAKE |
+		  CS_FOR_DATABRICKS,
 	  USER, false, NULL },
 	{ "token_type", CS_FOR_SNOWFLAKE, USER, false, check_token_type },
-	{ "token_url", CS_FOR_HTTP, USER, false, check_url },
+	{ "token_url", CS_FOR_HTTP | CS_FOR_WEBHOOK, USER, false, check_url },
 	{ "user", CS_FOR_ALL, USER, false, NULL },
+	{ "webhook_url", CS_FOR_WEBHOOK, USER, false, check_url },
 };
 
 const CsOption *
@@ -354,6 +359,12 @@ static void
 check_disposition(const char *name, const char *value)
 {
 	check_one_of(name, value, "external_links, inline");
+}
+
+static void
+check_cell_values(const char *name, const char *value)
+{
+	check_one_of(name, value, "unformatted, formatted");
 }
 
 static void

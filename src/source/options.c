@@ -86,6 +86,7 @@ cs_options_load(Oid serverid, Oid userid, List *near)
 	ForeignServer *server = GetForeignServer(serverid);
 
 	set->near = near;
+	set->serverid = serverid;
 	set->userid = userid;
 	set->server = server->options;
 	if (SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),

@@ -39,6 +39,7 @@ typedef struct CsOptionSet
 	List *near; /* DefElem * of the sync or foreign table */
 	List *server;
 	List *user; /* of the user mapping; NIL if there is none */
+	Oid serverid;
 	Oid userid; /* the role whose mapping that is, and who connects by it */
 } CsOptionSet;
 

@@ -11,6 +11,7 @@
 #include "base/names.h"
 #include "net/auth.h"
 #include "net/url.h"
+#include "source/json_peek.h"
 #include "source/option_table.h"
 #include "source/rockset.h"
 #include "source/services.h"
@@ -39,10 +40,11 @@ static char *from_of(const char *object, const char *default_workspace, char **w
 static const json_t *run(RocksetSession *session, const char *query);
 static char *submit(RocksetSession *session, const char *query);
 static char *await_end(RocksetSession *session, char *answer);
-static CsHttpRequest *page_request(RocksetSession *session);
+static CsHttpRequest *page_request(RocksetSession *session, const char *cursor);
 static void set_pages(RocksetSession *session, const json_t *document);
 static void start_members(RocksetSession *session);
 static bool next_part(CsServiceSession *base, CsServicePart *part);
+static CsHttpRequest *guess_next(CsServiceSession *base, const char *beginning, const char *end);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 static CsField *spread(CsServiceSession *base, CsRecord *raw);
 static List *list(CsServiceSession *base, const char *schema, List *only);
@@ -57,6 +59,7 @@ const CsService cs_source_rockset = {
 	.narrow = narrow,
 	.next_part = next_part,
 	.sequential = true,
+	.guess_next = guess_next,
 	.end_part = end_part,
 	.spread = spread,
 	.list = list,
@@ -160,7 +163,7 @@ error_code(int status, const char *type)
 		   : status == 403 ? ERRCODE_INSUFFICIENT_PRIVILEGE
 		   : status == 404 ? ERRCODE_UNDEFINED_OBJECT
 		   : status == 429 ? ERRCODE_CONFIGURATION_LIMIT_EXCEEDED
-						   : ERRCODE_FDW_ERROR;
+						   : cs_http_refusal_code(status);
 }
 
 static const char *
@@ -342,20 +345,19 @@ await_end(RocksetSession *session, char *answer)
 		if (status == NULL || (strcmp(status, "QUEUED") != 0 && strcmp(status, "RUNNING") != 0))
 		{
 			session->cursor = cs_json_text(json_object_get(data, "pagination"), "start_cursor");
-			return cs_service_call_text(base, page_request(session));
+			return cs_service_call_text(base, page_request(session, session->cursor));
 		}
 	}
 }
 
 static CsHttpRequest *
-page_request(RocksetSession *session)
+page_request(RocksetSession *session, const char *cursor)
 {
-	return cs_service_request(&session->base, "GET",
-							  psprintf(CS_ROCKSET_SELF "/queries/%s/pages?docs=%s%s%s",
-									   cs_url_encode(session->query_id), session->page_size,
-									   session->cursor ? "&cursor=" : "",
-									   session->cursor ? cs_url_encode(session->cursor) : ""),
-							  NULL);
+	return cs_service_request(
+		&session->base, "GET",
+		psprintf(CS_ROCKSET_SELF "/queries/%s/pages?docs=%s%s%s", cs_url_encode(session->query_id),
+				 session->page_size, cursor ? "&cursor=" : "", cursor ? cs_url_encode(cursor) : ""),
+		NULL);
 }
 
 static void
@@ -393,8 +395,19 @@ next_part(CsServiceSession *base, CsServicePart *part)
 	if (session->first_page)
 		part->answer = session->first_page;
 	else
-		part->request = *page_request(session);
+		part->request = *page_request(session, session->cursor);
 	return true;
+}
+
+/* The cursor stands before the rows, or behind them. */
+static CsHttpRequest *
+guess_next(CsServiceSession *base, const char *beginning, const char *end)
+{
+	char *cursor = cs_json_peek(beginning, "/pagination/next_cursor");
+
+	if (cursor == NULL)
+		cursor = cs_json_peek_behind_rows(end, "next_cursor");
+	return cursor ? page_request((RocksetSession *) base, cursor) : NULL;
 }
 
 static void

@@ -15,6 +15,9 @@
 /* Rows between looks at what has arrived meanwhile. */
 #define ROWS_BETWEEN_LOOKS 64
 
+/* Of a body, where the next part may be named. */
+#define MAX_END (64 * 1024)
+
 /* A part that is asked for, and the client that asks. */
 typedef struct ServiceSlot
 {
@@ -61,6 +64,7 @@ static void await_answer(ServiceReader *reader, ServiceSlot *slot);
 static void follow_link(CsServiceSession *session, ServiceSlot *slot);
 static void start_decoder(ServiceReader *reader, const CsServicePart *part);
 static void look_ahead(ServiceReader *reader);
+static char *end_of_body(CsHttp *http);
 static void read_some(ServiceReader *reader);
 static void end_part(ServiceReader *reader);
 static void check_total(ServiceReader *reader);
@@ -333,22 +337,38 @@ look_ahead(ServiceReader *reader)
 {
 	CsServiceSession *session = reader->session;
 	ServiceSlot *slot = &reader->slots[reader->first];
-	CsHttpRequest next = slot->part.request;
+	CsHttpRequest *next;
 	MemoryContext old;
-	char *beginning;
 
-	if (session->service->guess_next == NULL || session->spec->partial || reader->guessed)
+	if (session->service->guess_next == NULL || session->spec->partial || slot->part.answer)
 		return;
+	/* What was sent goes on meanwhile, too. */
 	cs_http_work(slot->http);
-	if (!cs_http_may_send_ahead(slot->http))
+	if (reader->guessed || !cs_http_may_send_ahead(slot->http))
 		return;
 	reader->guessed = true;
 	old = MemoryContextSwitchTo(reader->part_context);
-	beginning = cs_decoder_envelope_so_far(reader->decoder);
-	next.url = beginning ? session->service->guess_next(session, beginning) : NULL;
-	if (next.url)
-		(void) cs_http_send_ahead(slot->http, &next);
+	next = session->service->guess_next(session, cs_decoder_envelope_so_far(reader->decoder),
+										end_of_body(slot->http));
+	if (next)
+	{
+		next->credentials = slot->part.request.credentials;
+		next->secret_query = slot->part.request.secret_query;
+		(void) cs_http_send_ahead(slot->http, next);
+	}
 	MemoryContextSwitchTo(old);
+}
+
+/* As much of it as anything that tells of the next part can take; NULL: there is no knowing. */
+static char *
+end_of_body(CsHttp *http)
+{
+	const char *data;
+	size_t len;
+
+	if (!cs_http_end_of_body(http, &data, &len))
+		return NULL;
+	return pnstrdup(data + len - Min(len, MAX_END), Min(len, MAX_END));
 }
 
 /* A piece of the part's body; meanwhile the others may arrive. */

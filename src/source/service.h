@@ -68,9 +68,10 @@ typedef struct CsService
 	bool (*next_part)(CsServiceSession *session, CsServicePart *part);
 	bool sequential; /* a part must be read before the next is known */
 
-	/* Sequential services, or NULL: the URL that the next part has if the document of this one, of
-	 * which the beginning (JSON) is known, is what it seems to be; or NULL.  It is asked for ahead then. */
-	char *(*guess_next)(CsServiceSession *session, const char *beginning);
+	/* Sequential services, or NULL: the request for the next part if the document of this one, of which
+	 * the beginning (JSON) and some of the end (as sent) are known or NULL, is what it seems to be; or NULL.  It is
+	 * sent ahead then, and dropped if next_part makes another one. */
+	CsHttpRequest *(*guess_next)(CsServiceSession *session, const char *beginning, const char *end);
 
 	/* What a foreign part's request led to was refused, with a status from 400 on, as a link that has expired
 	 * would be: makes the request anew, once.  May be NULL. */
@@ -157,7 +158,19 @@ extern json_t *cs_json_parse_without(const char *text, const char *records);
 extern json_t *cs_service_call_without(CsServiceSession *session, CsHttpRequest *request,
 									   const char *records, int *status);
 
-/* The same, with a status that is allowed. */
+/* An answer that may have the result in it. */
+typedef struct CsKeptAnswer
+{
+	int status;
+	char *text; /* all of it: the body */
+	int64 rows; /* in the array at records; 0 for one of an error */
+} CsKeptAnswer;
+
+/* As cs_service_call, without the rows that stand at records, which are in kept. */
+extern json_t *cs_service_call_keeping(CsServiceSession *session, CsHttpRequest *request,
+									   const char *records, int allowed, CsKeptAnswer *kept);
+
+/* The same as cs_service_call_without, with a status that is allowed. */
 extern json_t *cs_service_poll(CsServiceSession *session, CsHttpRequest *request,
 							   const char *records, int allowed, int *status);
 

@@ -39,11 +39,14 @@ typedef struct Document
 static void try_session(void *arg);
 static int64 passing_refusal(CsServiceSession *session, CsHttp *http, const CsHttpRequest *request,
 							 int status, int attempt);
+static json_t *parse_counting(const char *text, const char *records, int64 *rows);
 static json_t *read_document(CsServiceSession *session, const char *records);
+static void throw_no_json(CsServiceSession *session, const char *text, size_t len)
+	pg_attribute_noreturn();
 static char *read_all(CsHttp *http, size_t *len);
 static const char *read_envelope(CsHttp *http, const char *records);
 static CsDecoder *envelope_decoder(const char *records);
-static void pass_rows(CsDecoder *decoder);
+static int64 pass_rows(CsDecoder *decoder);
 static void free_document(void *arg);
 
 CsServiceSession *
@@ -194,6 +197,24 @@ cs_service_call_text(CsServiceSession *session, CsHttpRequest *request)
 	return read_all(session->http, &len);
 }
 
+json_t *
+cs_service_call_keeping(CsServiceSession *session, CsHttpRequest *request, const char *records,
+						int allowed, CsKeptAnswer *kept)
+{
+	json_t *root;
+	size_t len;
+
+	(void) session->service->authorize(session, request, false);
+	kept->status = cs_service_exchange(session, session->http, request, false, allowed);
+	kept->text = read_all(session->http, &len);
+	kept->rows = 0;
+	root = kept->status < 300 ? parse_counting(kept->text, records, &kept->rows)
+							  : cs_json_parse(kept->text, len);
+	if (root == NULL)
+		throw_no_json(session, kept->text, len);
+	return root;
+}
+
 CsHttpRequest *
 cs_service_request(CsServiceSession *session, const char *method, const char *path,
 				   const char *body)
@@ -290,15 +311,7 @@ cs_json_parse(const char *text, size_t len)
 json_t *
 cs_json_parse_without(const char *text, const char *records)
 {
-	CsDecoder *decoder = envelope_decoder(records);
-	const char *envelope;
-
-	cs_decoder_feed(decoder, text, strlen(text));
-	pass_rows(decoder);
-	cs_decoder_finish(decoder);
-	pass_rows(decoder);
-	envelope = cs_decoder_envelope(decoder);
-	return cs_json_parse(envelope, strlen(envelope));
+	return parse_counting(text, records, NULL);
 }
 
 char *
@@ -335,6 +348,24 @@ cs_json_quote(const char *text)
 	return json.data;
 }
 
+/* rows, unless NULL: how many there were. */
+static json_t *
+parse_counting(const char *text, const char *records, int64 *rows)
+{
+	CsDecoder *decoder = envelope_decoder(records);
+	const char *envelope;
+	int64 passed;
+
+	cs_decoder_feed(decoder, text, strlen(text));
+	passed = pass_rows(decoder);
+	cs_decoder_finish(decoder);
+	passed += pass_rows(decoder);
+	if (rows)
+		*rows = passed;
+	envelope = cs_decoder_envelope(decoder);
+	return cs_json_parse(envelope, strlen(envelope));
+}
+
 static json_t *
 read_document(CsServiceSession *session, const char *records)
 {
@@ -347,14 +378,19 @@ read_document(CsServiceSession *session, const char *records)
 		len = strlen(text);
 	root = text ? cs_json_parse(text, len) : NULL;
 	if (root == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("\"%s\" answered with something that is not JSON",
-						cs_url_display(cs_http_url(session->http))),
-				 errdetail("The answer begins: %s", cs_http_redact(session->http, text ? text : "",
-																   (int) Min(len, 1000), 300)),
-				 errhint("Check the address of the server: something else may answer there.")));
+		throw_no_json(session, text ? text : "", len);
 	return root;
+}
+
+static void
+throw_no_json(CsServiceSession *session, const char *text, size_t len)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+					errmsg("\"%s\" answered with something that is not JSON",
+						   cs_url_display(cs_http_url(session->http))),
+					errdetail("The answer begins: %s",
+							  cs_http_redact(session->http, text, (int) Min(len, 1000), 300)),
+					errhint("Check the address of the server: something else may answer there.")));
 }
 
 static char *
@@ -406,18 +442,20 @@ envelope_decoder(const char *records)
 	return cs_decoder_create(&options, none);
 }
 
-static void
+static int64
 pass_rows(CsDecoder *decoder)
 {
 	MemoryContext row =
 		AllocSetContextCreate(CurrentMemoryContext, "censync passed row", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row);
 	CsRecord record;
+	int64 rows = 0;
 
-	while (cs_decoder_next(decoder, &record))
+	for (; cs_decoder_next(decoder, &record); rows++)
 		MemoryContextReset(row);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row);
+	return rows;
 }
 
 /* jansson's memory is malloc's. */

@@ -6,8 +6,8 @@
 
 #include "lib/stringinfo.h"
 
-#include "base/compat.h"
 #include "base/errors.h"
+#include "net/http.h"
 #include "source/service_words.h"
 
 /* ODBC's states, and what they are here. */
@@ -50,17 +50,19 @@ cs_service_status_code(int status)
 		case 429:
 			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 		default:
-			return ERRCODE_FDW_ERROR;
+			return cs_http_refusal_code(status);
 	}
 }
 
 void
-cs_service_throw(int sqlstate, const char *said, const char *facts, const char *hint)
+cs_service_throw(CsHttp *http, int sqlstate, const char *said, const char *facts, const char *hint)
 {
 	size_t first;
 	const char *rest;
 	StringInfoData detail;
 
+	said = cs_http_redact_secrets(http, said);
+	facts = facts ? cs_http_redact_secrets(http, facts) : NULL;
 	said += strspn(said, " \r\n");
 	first = strcspn(said, "\r\n");
 	rest = said + first + strspn(said + first, " \r\n");

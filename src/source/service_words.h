@@ -5,16 +5,16 @@
 #ifndef CS_SERVICE_WORDS_H
 #define CS_SERVICE_WORDS_H
 
-#include "base/compat.h"
+#include "net/http.h"
 
 /* The SQLSTATE of a service as one that may be thrown here, or 0: it is none, or says nothing.  A statement
  * canceled there is none canceled here. */
 extern int cs_service_sqlstate(const char *state);
 
-/* Throws what a service said (already redacted): its first line is the message; the others and facts, sentences
- * or NULL, are the detail. */
-extern void cs_service_throw(int sqlstate, const char *said, const char *facts, const char *hint)
-	pg_attribute_noreturn();
+/* Throws what a service said, without secrets of http: its first line is the message; the others and facts,
+ * sentences or NULL, are the detail. */
+extern void cs_service_throw(CsHttp *http, int sqlstate, const char *said, const char *facts,
+							 const char *hint) pg_attribute_noreturn();
 
 /* What a status of HTTP means where the service says no more. */
 extern int cs_service_status_code(int status);

@@ -62,7 +62,7 @@ static const DateKind kinds[] = {
 
 /* Those that occur more than once get their cell behind them, all of them: which one is the first may change. */
 List *
-cs_gs_names(const json_t *row, int header_row)
+cs_gs_names(const json_t *row, const GsTab *tab, int header_row)
 {
 	List *given = NIL;
 	List *names = NIL;
@@ -79,13 +79,15 @@ cs_gs_names(const json_t *row, int header_row)
 	for (int i = 0; i < last; i++)
 	{
 		char *name = list_nth(given, i);
+		char *letters = cs_gs_letters(tab->first_column + i);
+		int number = tab->first_row + header_row;
 
 		if (name[0] == '\0')
-			name = psprintf("column_%s", cs_gs_letters(i));
+			name = psprintf("column_%s", letters);
 		if (times(given, name) > 1)
-			name = psprintf("%s_%s%d", name, cs_gs_letters(i), header_row);
+			name = psprintf("%s_%s%d", name, letters, number);
 		while (times(names, name) > 0)
-			name = psprintf("%s_%s%d", name, cs_gs_letters(i), header_row);
+			name = psprintf("%s_%s%d", name, letters, number);
 		names = lappend(names, name);
 	}
 	return names;

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/errors.h"
 #include "source/sheets.h"
 #include "source/service_words.h"
 
@@ -44,7 +45,7 @@ code_of(int status, const char *name, const char *message)
 {
 	int code = cs_service_status_code(status);
 
-	if (code != ERRCODE_FDW_ERROR)
+	if (code != ERRCODE_FDW_ERROR && code != CS_ERRCODE_REFUSED)
 		return code;
 	if (strcmp(name, "FAILED_PRECONDITION") == 0)
 		return ERRCODE_FEATURE_NOT_SUPPORTED;

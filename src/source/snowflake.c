@@ -282,7 +282,9 @@ take_result(CsSnowflake *session, const json_t *answer)
 		(format && strcmp(format, "jsonv2") != 0))
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("the result was not described by Snowflake"),
-						errdetail("Its format is %s.", format ? format : "missing")));
+						errdetail("Its format is %s.",
+								  format ? cs_http_redact_secrets(session->base.http, format)
+										 : "missing")));
 	session->base.total = cs_json_int(meta, "numRows", -1);
 	take_columns(session, json_object_get(meta, "rowType"));
 	take_partitions(session, json_object_get(meta, "partitionInfo"));

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/errors.h"
 #include "source/service_words.h"
 #include "source/snowflake.h"
 
@@ -54,7 +55,7 @@ static const KnownError known_errors[] = {
 	{ "390505", ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 	  "Set the server's option \"rate_limit\", or \"parallel\" to less." },
 	{ "391911", ERRCODE_FEATURE_NOT_SUPPORTED, "A source's query is one SELECT, or SHOW." },
-	{ "391922", ERRCODE_FDW_ERROR, NULL },
+	{ "391922", CS_ERRCODE_REFUSED, NULL },
 };
 
 static const KnownError *find_error(const char *code);
@@ -85,7 +86,7 @@ cs_snowflake_refuse_answer(CsSnowflake *session, int status, const json_t *answe
 					 handle ? ", the statement " : "", handle ? handle : "");
 	if (status == 401 && session->key)
 		facts = psprintf("%s The token was issued by %s.", facts, session->issuer);
-	cs_service_throw(sqlstate, message, facts, known ? known->hint : NULL);
+	cs_service_throw(session->base.http, sqlstate, message, facts, known ? known->hint : NULL);
 }
 
 static const KnownError *

@@ -11,7 +11,9 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/errors.h"
 #include "net/tunnel.h"
 #include "source/check.h"
@@ -36,10 +38,12 @@ typedef struct SqlReader
 
 static SqlReader *create_reader(const CsSourceType *type, const CsReadSpec *spec);
 static void connect_to(SqlReader *reader, CsSqlLogin *login);
+static void begin_request(CsSqlLogin *login);
 static void describe_source(SqlReader *reader);
 static void start(SqlReader *reader);
 static void match_columns(SqlReader *reader);
 static bool next_record(CsTypedReader *typed);
+static void look_at_clock(const CsSqlLogin *login);
 static void take_row(SqlReader *reader);
 static void watch_tunnel(SqlReader *reader, ErrorContextCallback *callback);
 static void explain_tunnel(void *arg);
@@ -86,6 +90,7 @@ cs_sql_list(const CsSourceType *type, const CsReadSpec *spec, const char *schema
 
 	connect_to(reader, cs_sql_login_create(reader->source, options));
 	watch_tunnel(reader, &tunnel);
+	begin_request(reader->login);
 	objects = reader->session->driver->list(reader->session, schema, only);
 	error_context_stack = tunnel.previous;
 	return objects;
@@ -124,6 +129,16 @@ connect_to(SqlReader *reader, CsSqlLogin *login)
 	error_context_stack = tunnel.previous;
 }
 
+/* From now on until the next one, option timeout counts. */
+static void
+begin_request(CsSqlLogin *login)
+{
+	login->late_at =
+		login->timeout_s > 0
+			? TimestampTzPlusMilliseconds(cs_clock_steady(), login->timeout_s * INT64CONST(1000))
+			: 0;
+}
+
 /* Conditions wait for the statement that is executed: they may be about columns that it has yet to
  * describe. */
 static void
@@ -137,6 +152,7 @@ describe_source(SqlReader *reader)
 	plain.conditions = NIL;
 	plain.since = NULL;
 	plain.limit = 0;
+	begin_request(reader->login);
 	session->driver->describe(
 		session, cs_sql_select(reader->source->dialect, &plain, plain.wanted, NULL, 0));
 	error_context_stack = tunnel.previous;
@@ -162,6 +178,7 @@ start(SqlReader *reader)
 			names = lappend(names, reader->base.base.columns[i].name);
 	if (names == NIL)
 		names = list_make1(reader->known[0].name);
+	begin_request(reader->login);
 	session->driver->execute(session, cs_sql_select(reader->source->dialect, reader->spec, names,
 													reader->known, reader->nknown));
 	match_columns(reader);
@@ -201,11 +218,20 @@ next_record(CsTypedReader *typed)
 	watch_tunnel(reader, &tunnel);
 	if (!reader->started)
 		start(reader);
+	look_at_clock(reader->login);
 	reader->ended = !session->driver->next_row(session);
 	error_context_stack = tunnel.previous;
 	if (!reader->ended)
 		take_row(reader);
 	return !reader->ended;
+}
+
+/* A driver looks only while it waits, and a row that is there already is not waited for. */
+static void
+look_at_clock(const CsSqlLogin *login)
+{
+	if (login->late_at != 0 && cs_clock_steady() >= login->late_at)
+		login->throw_late(login);
 }
 
 /* The session's row as a record. */
@@ -272,7 +298,10 @@ try_steps(void *arg)
 	if (reader->spec->query || reader->spec->object)
 		describe_source(reader);
 	else
+	{
+		begin_request(reader->login);
 		reader->session->driver->describe(reader->session, "SELECT 1 AS one");
+	}
 }
 
 /* The steps before the one that was reached went well; that one did or did not. */

@@ -11,6 +11,8 @@
 #ifndef CS_SQL_H
 #define CS_SQL_H
 
+#include "datatype/timestamp.h"
+
 #include "source/options.h"
 #include "source/reader.h"
 
@@ -44,6 +46,11 @@ typedef struct CsSqlLogin
 	const char *password;
 	int connect_timeout_s; /* for all of connecting */
 	int stall_timeout_s;   /* without a byte from the server; 0: for ever */
+	int timeout_s;		   /* for a statement and all of its rows; 0: for ever */
+	/* When the one in hand must be over (steady clock), kept by the reader; 0: never.  A driver that still waits then calls
+	 * throw_late. */
+	TimestampTz late_at;
+	void (*throw_late)(const struct CsSqlLogin *login) pg_attribute_noreturn();
 	CsOptionSet *options;
 	/* The driver's own options: cs_option_get, cs_option_get_user (as a module can't link to them). */
 	const char *(*option)(const CsOptionSet *options, const char *name);

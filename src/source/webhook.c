@@ -18,13 +18,21 @@
 #include "base/errors.h"
 #include "net/auth.h"
 #include "net/http.h"
+#include "net/url.h"
 #include "source/check.h"
 #include "source/headers.h"
 #include "source/option_table.h"
+#include "source/ssh.h"
 #include "source/webhook.h"
 
 /* Of an answer: it is not of interest. */
 #define MAX_ANSWER (1024 * 1024)
+
+/* So long one attempt may take at most: others wait meanwhile. */
+#define LONGEST_S 30
+
+/* A shorter part of a secret address is a word like others. */
+#define MIN_SECRET_PART 8
 
 static CsReader *refuse_to_open(const CsSourceType *type, const CsReadSpec *spec);
 static void check(const CsSourceType *type, const CsReadSpec *spec, CsCheck *check);
@@ -32,7 +40,10 @@ static List *split(const char *text);
 static bool matches(const char *pattern, const char *event);
 static void post(Oid serverid, Oid userid, const char *event_id, const char *event,
 				 const char *body, CsWebhookAnswer *answer);
-static CsHttp *create_client(const CsOptionSet *set, List *secrets);
+static List *secrets_of(const char *url);
+static CsHttp *create_client(const CsOptionSet *set, const char *url, List *secrets);
+static int seconds(const CsOptionSet *set, const char *name, const char *otherwise);
+static char *utf8(const char *text);
 static void prepare_headers(CsHttpRequest *request, const CsOptionSet *set, const char *event_id,
 							const char *event);
 static void add_header(List **headers, const char *name, const char *value);
@@ -41,7 +52,7 @@ static void judge(int status, CsWebhookAnswer *answer);
 
 const CsSourceType cs_webhook_type = {
 	.name = "webhook",
-	.bit = CS_FOR_WEBHOOK | CS_FOR_HTTP,
+	.bit = CS_FOR_WEBHOOK,
 	.open = refuse_to_open,
 	.check = check,
 };
@@ -114,7 +125,10 @@ cs_webhook_send(Oid serverid, Oid userid, const char *event_id, const char *even
 		cs_error_roll_back(error, level);
 		if (cs_error_is_cancel(error->code) || error->code == ERRCODE_ADMIN_SHUTDOWN)
 			cs_error_throw(error);
-		answer->delivered = answer->of_event = false;
+		answer->delivered = false;
+		/* Text that can't be said in UTF-8. */
+		answer->of_event = error->code == ERRCODE_UNTRANSLATABLE_CHARACTER ||
+						   error->code == ERRCODE_CHARACTER_NOT_IN_REPERTOIRE;
 		answer->error = error->message;
 	}
 	PG_END_TRY();
@@ -186,8 +200,9 @@ post(Oid serverid, Oid userid, const char *event_id, const char *event, const ch
 	CsOptionSet *set = cs_options_load(serverid, userid, NIL);
 	CsAuth *auth = cs_auth_create(cs_options_credentials(set->user));
 	const char *secret = cs_option_get_user(set, "secret");
-	const char *url = cs_option_get(set, "url");
-	List *secrets = cs_auth_secrets(auth);
+	const char *secret_url = cs_option_get_user(set, "webhook_url");
+	const char *url = secret_url ? secret_url : cs_option_get(set, "url");
+	List *secrets = list_copy(cs_auth_secrets(auth));
 	CsHttpRequest request = { .method = "POST", .url = url, .no_redirects = true };
 	CsHttp *http;
 
@@ -196,11 +211,15 @@ post(Oid serverid, Oid userid, const char *event_id, const char *event, const ch
 	if (url == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 						errmsg("the server has no option \"url\""),
-						errhint("ALTER SERVER ... OPTIONS (ADD url 'https://...')")));
+						errhint("ALTER SERVER ... OPTIONS (ADD url 'https://...'); or, where the "
+								"address itself is the secret, ALTER USER MAPPING ... OPTIONS "
+								"(ADD webhook_url 'https://...')")));
 	if (secret)
-		secrets = lappend(list_copy(secrets), (char *) secret);
-	http = create_client(set, secrets);
-	request.body = pg_server_to_any(body, strlen(body), PG_UTF8);
+		secrets = lappend(secrets, (char *) secret);
+	if (secret_url)
+		secrets = list_concat(secrets, secrets_of(secret_url));
+	http = create_client(set, url, secrets);
+	request.body = utf8(body);
 	request.body_len = strlen(request.body);
 	prepare_headers(&request, set, event_id, event);
 	if (secret)
@@ -209,19 +228,74 @@ post(Oid serverid, Oid userid, const char *event_id, const char *event, const ch
 	judge(cs_http_exchange(http, &request), answer);
 }
 
-static CsHttp *
-create_client(const CsOptionSet *set, List *secrets)
+/* What of an address only its owner may know: its path, and each long part of it, which an answer may quote. */
+static List *
+secrets_of(const char *url)
 {
+	CsUrl *parts = cs_url_parse(url);
+	List *secrets = NIL;
+	char *rest =
+		psprintf("%s%s%s", parts->path, parts->query ? "?" : "", parts->query ? parts->query : "");
+	char *state = NULL;
+
+	secrets = lappend(lappend(secrets, pstrdup(parts->path)), pstrdup(rest));
+	for (char *part = strtok_r(rest, "/?&=", &state); part; part = strtok_r(NULL, "/?&=", &state))
+		if (strlen(part) >= MIN_SECRET_PART)
+			secrets = lappend(secrets, part);
+	return secrets;
+}
+
+static CsHttp *
+create_client(const CsOptionSet *set, const char *url, List *secrets)
+{
+	const char *token_url = cs_option_get_user(set, "token_url");
 	CsHttpOptions http = { 0 };
 
 	http.allow_http = cs_option_bool(cs_option_get_default(set, "allow_http", "false"));
 	http.ca_file = cs_option_get(set, "ca_file");
-	http.connect_timeout_s = cs_option_int(cs_option_get_default(set, "connect_timeout", "5"));
-	http.timeout_s = cs_option_int(cs_option_get_default(set, "timeout", "10"));
-	http.stall_timeout_s = cs_option_int(cs_option_get_default(set, "stall_timeout", "10"));
+	http.connect_timeout_s = seconds(set, "connect_timeout", "5");
+	http.timeout_s = seconds(set, "timeout", "10");
+	http.stall_timeout_s = seconds(set, "stall_timeout", "10");
 	http.max_response_bytes = MAX_ANSWER;
 	http.secrets = secrets;
+	http.tunnel = cs_ssh_spec(set);
+	if (http.tunnel)
+		http.tunnel_hosts = list_make1(cs_url_parse(url)->host);
+	if (http.tunnel && token_url)
+		http.tunnel_hosts = lappend(http.tunnel_hosts, cs_url_parse(token_url)->host);
 	return cs_http_create(&http);
+}
+
+/* 0, too, which elsewhere stands for no limit, is as long as it may take. */
+static int
+seconds(const CsOptionSet *set, const char *name, const char *otherwise)
+{
+	int given = cs_option_int(cs_option_get_default(set, name, otherwise));
+
+	return given > 0 ? Min(given, LONGEST_S) : LONGEST_S;
+}
+
+/* A database of no encoding may have anything; what is no text must not keep the rest from being told. */
+static char *
+utf8(const char *text)
+{
+	StringInfoData out;
+	const char *end = text + strlen(text);
+
+	if (GetDatabaseEncoding() != PG_SQL_ASCII)
+		return pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+	initStringInfo(&out);
+	while (text < end)
+	{
+		int width = pg_encoding_verifymbchar(PG_UTF8, text, (int) (end - text));
+
+		if (width > 0)
+			appendBinaryStringInfo(&out, text, width);
+		else
+			appendStringInfoChar(&out, '?');
+		text += Max(width, 1);
+	}
+	return out.data;
 }
 
 static void
@@ -252,7 +326,9 @@ static char *
 sign(const char *secret, const char *body, size_t len)
 {
 	uint8 mac[PG_SHA256_DIGEST_LENGTH];
-	char *key = pg_server_to_any(secret, strlen(secret), PG_UTF8);
+	char *key = GetDatabaseEncoding() == PG_SQL_ASCII
+					? pstrdup(secret)
+					: pg_server_to_any(secret, strlen(secret), PG_UTF8);
 	pg_hmac_ctx *hmac = pg_hmac_create(PG_SHA256);
 	int size = pg_b64_enc_len(sizeof(mac)) + 1;
 	char *text = palloc0(size);

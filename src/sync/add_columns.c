@@ -25,7 +25,7 @@
 /* Everybody else queues up behind us while we wait, so without a lock_timeout there is this. */
 #define LOCK_TIMEOUT "5s"
 
-static List *find_missing(const CsRun *run);
+static List *find_missing(CsRun *run);
 static void check_possible(const CsRun *run);
 static void check_name(const CsRun *run, const CsColumn *column, List *missing);
 static void refuse_name(const CsColumn *column, int code, const char *why) pg_attribute_noreturn();
@@ -39,7 +39,7 @@ cs_columns_add(CsRun *run)
 	List *missing;
 	ListCell *lc;
 
-	if (!run->options->add_columns)
+	if (!run->options->add_columns || run->has_columns)
 		return 0;
 	check_possible(run);
 	missing = find_missing(run);
@@ -70,7 +70,7 @@ check_possible(const CsRun *run)
 						errmsg("option \"add_columns\" does not go with mappings"),
 						errdetail("The mappings say which columns are written."),
 						errhint("Leave one of them out.")));
-	if (OidIsValid(run->serverid))
+	if (OidIsValid(run->serverid) && !cs_source_type_of_server(run->serverid)->typed)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("option \"add_columns\" needs a source that knows its columns"),
 						errhint("Declare a foreign table over the server, and give it as object, "
@@ -80,7 +80,7 @@ check_possible(const CsRun *run)
 /* CsColumn *.  The source is opened for this, and closed again: it may read the destination itself, and a
  * table in use can't be altered. */
 static List *
-find_missing(const CsRun *run)
+find_missing(CsRun *run)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "censync columns of source",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -89,10 +89,13 @@ find_missing(const CsRun *run)
 	CsReader *reader;
 	List *missing = NIL;
 
+	spec.serverid = run->serverid;
 	spec.userid = run->sync->owner;
 	spec.query = run->sync->query;
 	spec.object = run->sync->object;
-	reader = cs_reader_open(&spec);
+	spec.near = run->options->read;
+	spec.partial = true;
+	reader = cs_run_open_typed(run, &spec);
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < reader->ncolumns; i++)
 	{

@@ -11,6 +11,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "catalog/events.h"
 #include "catalog/locks.h"
 #include "source/webhook.h"
@@ -46,7 +47,7 @@ cs_deliver_next(void)
 	PopActiveSnapshot();
 	if (delivery == NULL)
 		return CS_DELIVER_NOTHING;
-	answer = is_there(delivery)
+	answer = delivery->at_home && is_there(delivery)
 				 ? cs_webhook_send(delivery->server, delivery->owner, delivery->event_id,
 								   delivery->event, delivery->body)
 				 : NULL;
@@ -63,7 +64,7 @@ cs_deliver_all(bool briefly)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context =
 		AllocSetContextCreate(caller, "censync delivery", ALLOCSET_DEFAULT_SIZES);
-	TimestampTz end = GetCurrentTimestamp() + BRIEFLY_S * USECS_PER_SEC;
+	TimestampTz end = cs_clock_steady() + BRIEFLY_S * USECS_PER_SEC;
 	CsDeliverResult result;
 
 	do
@@ -73,7 +74,7 @@ cs_deliver_all(bool briefly)
 		result = cs_deliver_next();
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
-		if (briefly && (result == CS_DELIVER_FAILED || GetCurrentTimestamp() > end))
+		if (briefly && (result == CS_DELIVER_FAILED || cs_clock_steady() > end))
 			break;
 	} while (result != CS_DELIVER_NOTHING);
 	SPI_commit();
@@ -91,7 +92,10 @@ is_there(const CsDelivery *delivery)
 static void
 note(const CsDelivery *delivery, const CsWebhookAnswer *answer)
 {
-	if (answer == NULL)
+	if (!delivery->at_home)
+		cs_outbox_failed(delivery, "it came here with a copy of the database, or with pg_upgrade",
+						 0, false);
+	else if (answer == NULL)
 		cs_outbox_failed(delivery, "the webhook does not exist any more", 0, false);
 	else if (answer->delivered)
 		cs_outbox_delivered(delivery);

@@ -29,14 +29,13 @@
 
 static CsSync *load_runnable(const char *name);
 static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure);
-static CsError *add_columns_first(const CsRun *run, MemoryContext result);
+static CsError *add_columns_first(CsRun *run, MemoryContext result);
 static CsError *try_run(CsRun *run, MemoryContext result);
 static void take_steps(CsRun *run);
 static void set_constraints_immediate(void);
 static void prepare(CsRun *run);
 static int prepare_destination(CsRun *run);
 static void prepare_source(CsRun *run);
-static CsReader *open_typed(CsRun *run);
 static List *column_names(const CsReader *reader);
 static void set_for_bulk(void);
 static void change_destination(CsRun *run);
@@ -116,7 +115,9 @@ load_runnable(const char *name)
 	if (sync->paused)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("sync \"%s\" is paused", sync->name),
-						sync->at_home ? 0 : errdetail("It came here with a dump."),
+						sync->at_home
+							? 0
+							: errdetail("It came here with a dump or a copy, or with pg_upgrade."),
 						errhint("SELECT censync_resume(%s);", quote_literal_cstr(sync->name))));
 	return sync;
 }
@@ -169,7 +170,7 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 
 /* In a transaction of its own, so that the table is not locked while the source is read. */
 static CsError *
-add_columns_first(const CsRun *run, MemoryContext result)
+add_columns_first(CsRun *run, MemoryContext result)
 {
 	CsRun first = *run;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -187,6 +188,7 @@ add_columns_first(const CsRun *run, MemoryContext result)
 		cs_user_switch(&saved, run->sync->owner, CS_SAFE_SEARCH_PATH);
 		cs_sync_apply_settings(run->sync);
 		PushActiveSnapshot(GetTransactionSnapshot());
+		first.has_snapshot = true;
 		if (cs_sync_options_parse(run->sync->options)->add_columns)
 			added = prepare_destination(&first);
 		PopActiveSnapshot();
@@ -203,6 +205,7 @@ add_columns_first(const CsRun *run, MemoryContext result)
 	MemoryContextSwitchTo(result);
 	CurrentResourceOwner = owner;
 	MemoryContextDelete(first.context);
+	run->has_columns = error == NULL;
 	if (added > 0)
 	{
 		SPI_commit();
@@ -344,7 +347,7 @@ prepare_source(CsRun *run)
 	run->cursor = cs_cursor_create(run);
 	run->spec.partial = run->limit >= 0;
 	if (knows_columns)
-		run->reader = open_typed(run);
+		run->reader = cs_run_open_typed(run, &run->spec);
 	run->mappings = cs_mapping_load(sync, run->destination, run->key,
 									knows_columns ? column_names(run->reader) : NIL);
 	cs_user_switch(&saved, run->apply_as, NULL);
@@ -368,15 +371,15 @@ prepare_source(CsRun *run)
 }
 
 /* A source elsewhere may take long to answer: our snapshot does not wait for it. */
-static CsReader *
-open_typed(CsRun *run)
+CsReader *
+cs_run_open_typed(CsRun *run, const CsReadSpec *spec)
 {
 	bool elsewhere = OidIsValid(run->serverid) && run->has_snapshot;
 	CsReader *reader;
 
 	if (elsewhere)
 		PopActiveSnapshot();
-	reader = cs_reader_open(&run->spec);
+	reader = cs_reader_open(spec);
 	if (elsewhere)
 		PushActiveSnapshot(GetTransactionSnapshot());
 	return reader;

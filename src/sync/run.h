@@ -45,6 +45,8 @@ typedef struct CsRun
 	Oid serverid; /* InvalidOid: this database */
 	CsReadSpec spec;
 	bool has_snapshot; /* the active snapshot is the run's own, while it prepares */
+	bool
+		has_columns; /* those that the destination lacked were added before, or none were lacking */
 	CsReader *reader;
 	CsDecodePlan *plan;
 	bool read_to_end; /* the source was read to its proven end */
@@ -68,6 +70,9 @@ typedef struct CsRun
 	CsNumberSet *settled;	/* records that need no further look; NULL before the apply */
 	CsRecordLog *changes;	/* log_records = changes: what succeeded; the caller's as records is */
 } CsRun;
+
+/* engine.c: opens what knows its columns; without our snapshot while a source elsewhere is waited for. */
+extern CsReader *cs_run_open_typed(CsRun *run, const CsReadSpec *spec);
 
 /* steps of the run, in the order in which the engine takes them */
 

@@ -8,6 +8,7 @@
 #include "base/worker.h"
 #include "catalog/pg_database.h"
 #include "foreign/foreign.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
@@ -116,8 +117,8 @@ cs_start_worker(const CsQueuedRun *run, TransactionId after, BackgroundWorkerHan
 	order.may_connect = cs_worker_may_be(cs_role_can_login(run->owner));
 	cs_worker_init(&worker, "censync worker", "cs_runner_main");
 	memcpy(worker.bgw_extra, &order, sizeof(order));
-	snprintf(worker.bgw_name, BGW_MAXLEN, "censync run " INT64_FORMAT " of %.60s", run->run_id,
-			 run->sync);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "censync run " INT64_FORMAT " of %.*s", run->run_id,
+			 pg_mbcliplen(run->sync, (int) strlen(run->sync), 60), run->sync);
 	worker.bgw_notify_pid = handle ? MyProcPid : 0;
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
@@ -146,8 +147,7 @@ refuse_second_run(const CsSync *sync)
 		cs_queue_end(waiting, "crashed",
 					 &(CsError){ .code = ERRCODE_SYSTEM_ERROR,
 								 .message = "the worker that was to run it is gone",
-								 .detail = "The run had not begun." },
-					 false);
+								 .detail = "The run had not begun." });
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

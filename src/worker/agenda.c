@@ -19,7 +19,7 @@
 #include "worker/agenda.h"
 #include "worker/crew.h"
 
-/* After which a sync is looked at again that somebody else runs. */
+/* After which a sync is looked at again that somebody else runs or changes. */
 #define BUSY_DELAY (INT64CONST(5) * USECS_PER_SEC)
 
 /* After which workers are asked for again when there was none. */
@@ -30,8 +30,22 @@ typedef struct Item
 {
 	int64 sync_id;
 	TimestampTz due; /* DT_NOEND: not by itself */
+	Oid owner;
 	Oid server;
 } Item;
+
+/* What may be started now; in the context of whoever looks for it. */
+typedef struct Candidate
+{
+	const CsQueuedRun *run; /* NULL: an item that is due */
+	TimestampTz due;		/* of that */
+	int64 sync_id;
+	Oid owner;
+	Oid server;
+	int load;  /* runs of the owner that go on */
+	int place; /* what was asked for, in its order, goes before what is due */
+	bool done; /* started, or it can't be */
+} Candidate;
 
 static HTAB *items = NULL; /* Item */
 static List *queue = NIL;  /* CsQueuedRun *, in queue_context */
@@ -42,10 +56,14 @@ static void note_item(const CsScheduledSync *sync);
 static void load_queue(void);
 static bool has_room_now(Oid server);
 static bool has_room(Oid server);
-static TimestampTz start_queued(TimestampTz now);
-static List *due_items(TimestampTz now, TimestampTz *next);
+static List *list_candidates(TimestampTz now, TimestampTz *next);
+static void add_queued(List **candidates);
+static void add_due(List **candidates, TimestampTz now, TimestampTz *next);
 static int compare_due(const ListCell *a, const ListCell *b);
-static TimestampTz start_item(int64 sync_id, TimestampTz now);
+static void rank(List *candidates);
+static int compare_rank(const ListCell *a, const ListCell *b);
+static bool start(const Candidate *candidate, TimestampTz now, TimestampTz *again);
+static bool start_item(int64 sync_id, TimestampTz now, TimestampTz *due);
 static bool send_for(const CsQueuedRun *run);
 static bool queue_run(const CsScheduledSync *sync, TimestampTz now, CsQueuedRun *run);
 
@@ -84,27 +102,43 @@ cs_agenda_load_around(int64 sync_id)
 	CommitTransactionCommand();
 }
 
-/* What was asked for goes before what is due. */
+/* Each start may make it somebody else's turn. */
 TimestampTz
 cs_agenda_start_due(void)
 {
 	TimestampTz now = cs_clock_now();
-	TimestampTz next = start_queued(now);
-	List *due = due_items(now, &next);
-	ListCell *lc;
+	TimestampTz next = DT_NOEND;
+	List *candidates = list_candidates(now, &next);
+	List *full = NIL; /* servers that have as many readers as they may */
+	bool again;
 
-	list_sort(due, compare_due);
-	foreach (lc, due)
+	do
 	{
-		const Item *item = lfirst(lc);
-		TimestampTz again = now + NO_WORKER_DELAY;
+		int crew = cs_crew_size();
+		ListCell *lc;
 
-		if (cs_crew_size() >= cs_max_workers)
-			return Min(next, again);
-		if (has_room_now(item->server))
-			again = start_item(item->sync_id, now);
-		next = Min(next, again);
-	}
+		rank(candidates);
+		again = false;
+		foreach (lc, candidates)
+		{
+			Candidate *candidate = lfirst(lc);
+			TimestampTz later = now + NO_WORKER_DELAY;
+
+			if (candidate->done)
+				continue;
+			candidate->done = true;
+			if (cs_crew_size() >= cs_max_workers)
+				return Min(next, later);
+			if (!list_member_oid(full, candidate->server) && !has_room_now(candidate->server))
+				full = lappend_oid(full, candidate->server);
+			if (!list_member_oid(full, candidate->server) && !start(candidate, now, &later))
+				return Min(next, later);
+			next = Min(next, later);
+			again = cs_crew_size() != crew;
+			if (again)
+				break;
+		}
+	} while (again);
 	return next;
 }
 
@@ -122,6 +156,7 @@ note_item(const CsScheduledSync *sync)
 {
 	Item *item = hash_search(items, &sync->sync_id, HASH_ENTER, NULL);
 
+	item->owner = sync->owner;
 	item->server = cs_start_server(sync->server);
 	item->due = DT_NOEND;
 	if (sync->broken)
@@ -147,11 +182,13 @@ load_queue(void)
 static bool
 has_room_now(Oid server)
 {
+	MemoryContext context = CurrentMemoryContext;
 	bool has;
 
 	StartTransactionCommand();
 	has = has_room(server);
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
 	return has;
 }
 
@@ -166,71 +203,138 @@ has_room(Oid server)
 	return cs_worker_slots_free(server) > 0;
 }
 
-static TimestampTz
-start_queued(TimestampTz now)
+/* *next becomes no later than when the next one is due that is not yet. */
+static List *
+list_candidates(TimestampTz now, TimestampTz *next)
 {
-	TimestampTz next = DT_NOEND;
+	List *queued = NIL;
+	List *due = NIL;
+	ListCell *lc;
+	int place = 0;
+
+	add_queued(&queued);
+	add_due(&due, now, next);
+	list_sort(due, compare_due);
+	queued = list_concat(queued, due);
+	foreach (lc, queued)
+		((Candidate *) lfirst(lc))->place = place++;
+	return queued;
+}
+
+static void
+add_queued(List **candidates)
+{
+	MemoryContext context = CurrentMemoryContext;
 	ListCell *lc;
 
 	if (queue == NIL)
-		return next;
+		return;
 	StartTransactionCommand();
 	foreach (lc, queue)
 	{
-		CsQueuedRun *run = lfirst(lc);
+		const CsQueuedRun *run = lfirst(lc);
+		Oid server = cs_start_server(run->server);
+		Candidate *candidate;
 
 		if (cs_crew_has_run(run->run_id))
 			continue;
-		if (!has_room(cs_start_server(run->server)) || !cs_crew_send(run))
-			next = now + NO_WORKER_DELAY;
+		MemoryContextSwitchTo(context);
+		candidate = palloc0(sizeof(Candidate));
+		candidate->run = run;
+		candidate->owner = run->owner;
+		candidate->server = server;
+		*candidates = lappend(*candidates, candidate);
+		MemoryContextSwitchTo(CurTransactionContext);
 	}
 	CommitTransactionCommand();
-	return next;
+	MemoryContextSwitchTo(context);
 }
 
-/* Copies, Item *; *next becomes no later than when the next one is due. */
-static List *
-due_items(TimestampTz now, TimestampTz *next)
+static void
+add_due(List **candidates, TimestampTz now, TimestampTz *next)
 {
 	HASH_SEQ_STATUS status;
-	List *due = NIL;
 	Item *item;
 
 	hash_seq_init(&status, items);
 	while ((item = hash_seq_search(&status)) != NULL)
 	{
-		if (item->due <= now)
-		{
-			Item *copy = palloc(sizeof(Item));
+		Candidate *candidate;
 
-			*copy = *item;
-			due = lappend(due, copy);
-		}
-		else
+		if (item->due > now)
+		{
 			*next = Min(*next, item->due);
+			continue;
+		}
+		candidate = palloc0(sizeof(Candidate));
+		candidate->due = item->due;
+		candidate->sync_id = item->sync_id;
+		candidate->owner = item->owner;
+		candidate->server = item->server;
+		*candidates = lappend(*candidates, candidate);
 	}
-	return due;
 }
 
 static int
 compare_due(const ListCell *a, const ListCell *b)
 {
-	const Item *x = lfirst(a);
-	const Item *y = lfirst(b);
+	const Candidate *x = lfirst(a);
+	const Candidate *y = lfirst(b);
 
 	return x->due < y->due ? -1 : x->due > y->due;
 }
 
-/* Looks at the sync again: it may have been changed since, or be run by somebody else.  Returns when to look
- * next. */
-static TimestampTz
-start_item(int64 sync_id, TimestampTz now)
+/* Nobody's runs, however many there are, hold up those of somebody who has fewer that go on. */
+static void
+rank(List *candidates)
+{
+	ListCell *lc;
+
+	foreach (lc, candidates)
+	{
+		Candidate *candidate = lfirst(lc);
+
+		candidate->load = cs_crew_size_for_owner(candidate->owner);
+	}
+	list_sort(candidates, compare_rank);
+}
+
+static int
+compare_rank(const ListCell *a, const ListCell *b)
+{
+	const Candidate *x = lfirst(a);
+	const Candidate *y = lfirst(b);
+
+	return x->load != y->load ? x->load - y->load : x->place - y->place;
+}
+
+/* False: there is no free slot for a worker.  *again: when to look at it next. */
+static bool
+start(const Candidate *candidate, TimestampTz now, TimestampTz *again)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool sent;
+
+	if (candidate->run == NULL)
+		return start_item(candidate->sync_id, now, again);
+	StartTransactionCommand();
+	sent = cs_crew_send(candidate->run);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	if (sent)
+		*again = DT_NOEND;
+	return sent;
+}
+
+/* Looks at the sync again: it may have been changed since, or be run by somebody else. */
+static bool
+start_item(int64 sync_id, TimestampTz now, TimestampTz *due)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Item *item = hash_search(items, &sync_id, HASH_ENTER, NULL);
-	TimestampTz due = DT_NOEND;
 	CsQueuedRun run = { 0 };
 	bool queued = false;
+	bool sent = true;
 	List *found;
 
 	StartTransactionCommand();
@@ -238,19 +342,19 @@ start_item(int64 sync_id, TimestampTz now)
 	item->due = DT_NOEND;
 	if (found != NIL)
 		note_item(linitial(found));
-	if (item->due <= now && cs_run_is_locked(sync_id))
+	if (item->due <= now && (cs_run_is_locked(sync_id) || !cs_scheduled_hold(sync_id)))
 		item->due = now + BUSY_DELAY;
 	else if (item->due <= now)
 	{
 		queued = queue_run(linitial(found), now, &run);
 		note_item(linitial(cs_scheduled_list(CS_SCHEDULED_ONE, sync_id)));
 	}
-	due = item->due;
 	CommitTransactionCommand();
-	if (queued && !send_for(&run))
-		due = now + NO_WORKER_DELAY;
+	if (queued)
+		sent = send_for(&run);
+	*due = sent ? item->due : now + NO_WORKER_DELAY;
 	MemoryContextSwitchTo(context);
-	return due;
+	return sent;
 }
 
 /* What is not sent waits in the queue. */
@@ -289,6 +393,6 @@ queue_run(const CsScheduledSync *scheduled, TimestampTz now, CsQueuedRun *run)
 	if (scheduled->server)
 		run->server = MemoryContextStrdup(queue_context, scheduled->server);
 	if (problem)
-		(void) cs_queue_end(run->run_id, "failed", problem, false);
+		(void) cs_queue_end(run->run_id, "failed", problem);
 	return problem == NULL;
 }

@@ -18,6 +18,7 @@ typedef struct Member
 {
 	int64 run_id;
 	int64 sync_id;
+	Oid owner;
 	Oid server;
 	BackgroundWorkerHandle *handle;
 } Member;
@@ -44,6 +45,17 @@ cs_crew_size_for_server(Oid server)
 	return count;
 }
 
+int
+cs_crew_size_for_owner(Oid owner)
+{
+	int count = 0;
+	ListCell *lc;
+
+	foreach (lc, members)
+		count += ((Member *) lfirst(lc))->owner == owner;
+	return count;
+}
+
 bool
 cs_crew_has_run(int64 run_id)
 {
@@ -64,6 +76,7 @@ cs_crew_send(const CsQueuedRun *run)
 
 	member->run_id = run->run_id;
 	member->sync_id = run->sync_id;
+	member->owner = run->owner;
 	member->server = cs_start_server(run->server);
 	sent = cs_start_worker(run, InvalidTransactionId, &member->handle);
 	if (sent)
@@ -102,15 +115,8 @@ cs_crew_dismiss_ended(void)
 static void
 close_if_lost(const Member *member)
 {
-	static const CsError lost = {
-		.code = ERRCODE_SYSTEM_ERROR,
-		.message = "the worker that ran it is gone",
-		.detail = "The destination is as it was before the run.",
-		.hint = "The server log says what ended the worker. The next run starts afresh."
-	};
-
 	StartTransactionCommand();
-	if (cs_queue_end(member->run_id, "crashed", &lost, true))
+	if (cs_queue_end_left(member->run_id))
 		cs_queue_pause_crashing(member->sync_id);
 	CommitTransactionCommand();
 }

@@ -7,9 +7,10 @@
 
 #include "catalog/queue.h"
 
-/* How many there are, and of these, how many read from a server. */
+/* How many there are; of these, how many read from a server, and how many run syncs of an owner. */
 extern int cs_crew_size(void);
 extern int cs_crew_size_for_server(Oid server);
+extern int cs_crew_size_for_owner(Oid owner);
 
 /* Is one of them there for this run? */
 extern bool cs_crew_has_run(int64 run_id);

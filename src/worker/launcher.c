@@ -14,6 +14,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "base/clock.h"
 #include "base/worker.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
@@ -72,7 +73,8 @@ cs_launcher_register(void)
 {
 	BackgroundWorker worker;
 
-	if (!process_shared_preload_libraries_in_progress || !cs_launcher_enabled)
+	/* While pg_upgrade has a server, nothing may change and nobody may be in the way. */
+	if (!process_shared_preload_libraries_in_progress || !cs_launcher_enabled || IsBinaryUpgrade)
 		return;
 	cs_worker_init(&worker, "censync launcher", "cs_launcher_main");
 	worker.bgw_restart_time = RESTART_S;
@@ -93,10 +95,10 @@ cs_launcher_main(Datum arg pg_attribute_unused())
 	for (;;)
 	{
 		List *wanted = cs_beacon_take_wanted();
-		bool round = GetCurrentTimestamp() >= next_round;
+		bool round = cs_clock_steady() >= next_round;
 
 		if (round)
-			next_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
+			next_round = TimestampTzPlusMilliseconds(cs_clock_steady(), ROUND_MS);
 		if (round || wanted != NIL)
 			look_around(round, wanted);
 		list_free(wanted);
@@ -108,6 +110,7 @@ cs_launcher_main(Datum arg pg_attribute_unused())
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			next_round = 0;
 		}
 	}
 }
@@ -216,7 +219,7 @@ send_wanted(void)
 		if (!visit->wanted)
 			continue;
 		if (visit->handle ||
-			GetCurrentTimestamp() < TimestampTzPlusMilliseconds(visit->sent_at, MIN_INTERVAL_MS) ||
+			cs_clock_steady() < TimestampTzPlusMilliseconds(visit->sent_at, MIN_INTERVAL_MS) ||
 			!send_scheduler(visit))
 			all = false;
 	}
@@ -254,7 +257,7 @@ send_scheduler(Visit *visit)
 	if (sent)
 	{
 		visit->wanted = false;
-		visit->sent_at = GetCurrentTimestamp();
+		visit->sent_at = cs_clock_steady();
 	}
 	MemoryContextSwitchTo(old);
 	return sent;

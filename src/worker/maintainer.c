@@ -19,6 +19,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
+#include "base/worker.h"
 #include "catalog/alerts.h"
 #include "catalog/events.h"
 #include "catalog/locks.h"
@@ -47,7 +49,7 @@ static bool prune_some(void);
 void
 cs_maintainer_tick(bool round)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = cs_clock_steady();
 	bool prune = now >= next_prune;
 
 	if (!round && now < next_look)
@@ -60,10 +62,19 @@ cs_maintainer_tick(bool round)
 	next_prune = TimestampTzPlusMilliseconds(now, PRUNE_INTERVAL_MS);
 }
 
+/* What it was about to note of a webhook is lost: that will be told again. */
+void
+cs_maintainer_stop(void)
+{
+	if (last_worker)
+		TerminateBackgroundWorker(last_worker);
+}
+
 /* The worker. */
 void
 cs_maintainer_main(Datum prune)
 {
+	bool must_prune = DatumGetBool(prune);
 	MemoryContext context;
 	bool more;
 
@@ -71,18 +82,21 @@ cs_maintainer_main(Datum prune)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(*(Oid *) MyBgworkerEntry->bgw_extra, InvalidOid, 0);
+	cs_worker_set_defaults();
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);
 	pgstat_report_activity(STATE_RUNNING, "censync maintenance");
 	context =
 		AllocSetContextCreate(TopMemoryContext, "censync maintenance", ALLOCSET_DEFAULT_SIZES);
+	/* What is told comes first, also while there is much to prune. */
 	do
 	{
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
 		more = deliver_one();
-	} while (more);
-	while (DatumGetBool(prune) && prune_some())
+		if (!more && must_prune)
+			more = must_prune = prune_some();
 		CHECK_FOR_INTERRUPTS();
+	} while (more);
 	proc_exit(0);
 }
 
@@ -125,17 +139,11 @@ static bool
 start_worker(bool prune)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	BackgroundWorker worker = { 0 };
+	BackgroundWorker worker;
 	bool started;
 
-	strlcpy(worker.bgw_name, "censync maintenance", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "censync maintenance", BGW_MAXLEN);
-	strlcpy(worker.bgw_library_name, "censync", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "cs_maintainer_main", BGW_MAXLEN);
+	cs_worker_init(&worker, "censync maintenance", "cs_maintainer_main");
 	memcpy(worker.bgw_extra, &MyDatabaseId, sizeof(MyDatabaseId));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_main_arg = BoolGetDatum(prune);
 	started = RegisterDynamicBackgroundWorker(&worker, &last_worker);
 	MemoryContextSwitchTo(old);

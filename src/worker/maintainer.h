@@ -13,4 +13,7 @@
  */
 extern void cs_maintainer_tick(bool round);
 
+/* Its worker is to leave at once, whatever it does. */
+extern void cs_maintainer_stop(void);
+
 #endif /* CS_MAINTAINER_H */

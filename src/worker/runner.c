@@ -48,6 +48,9 @@ PGDLLEXPORT void cs_runner_main(Datum arg);
 static volatile sig_atomic_t shutdown_requested = false;
 static volatile sig_atomic_t insisted = 0;
 
+/* The owner's transactions are read only, by his own settings or the database's. */
+static bool is_read_only = false;
+
 static void handle_shutdown(SIGNAL_ARGS);
 static void insist(void);
 static void connect_as_owner(const CsWorkerOrder *order);
@@ -55,6 +58,7 @@ static void become(Oid owner);
 static CsQueuedRun *find_run(const CsWorkerOrder *order, MemoryContext context);
 static void show_activity(const CsQueuedRun *run);
 static void make_run(const CsQueuedRun *run, MemoryContext context);
+static void refuse_if_read_only(void);
 static void wait_for_slot(const CsQueuedRun *run);
 static void run_sync(const CsQueuedRun *run);
 static void end_run(const CsQueuedRun *run, CsError *error);
@@ -122,6 +126,9 @@ connect_as_owner(const CsWorkerOrder *order)
 	if (!order->may_connect)
 		become(order->owner);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);
+	/* The log must be written all the same. */
+	is_read_only = DefaultXactReadOnly;
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
 }
 
 static void
@@ -171,6 +178,7 @@ make_run(const CsQueuedRun *run, MemoryContext context)
 
 	PG_TRY();
 	{
+		refuse_if_read_only();
 		wait_for_slot(run);
 		run_sync(run);
 	}
@@ -182,6 +190,16 @@ make_run(const CsQueuedRun *run, MemoryContext context)
 	PG_END_TRY();
 	if (error)
 		end_run(run, error);
+}
+
+static void
+refuse_if_read_only(void)
+{
+	if (is_read_only)
+		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+						errmsg("transactions of the sync's owner are read only"),
+						errhint("ALTER ROLE ... or ALTER DATABASE ... RESET "
+								"default_transaction_read_only.")));
 }
 
 /* There should be one: whoever started us has looked. */
@@ -235,6 +253,6 @@ end_run(const CsQueuedRun *run, CsError *error)
 						 canceled ? "was canceled" : "did not begin", error->message)));
 	StartTransactionCommand();
 	if (OidIsValid(cs_extension_lock_if_there()))
-		cs_queue_end(run->run_id, canceled ? "canceled" : "failed", error, false);
+		cs_queue_end(run->run_id, canceled ? "canceled" : "failed", error);
 	CommitTransactionCommand();
 }

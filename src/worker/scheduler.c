@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
@@ -25,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "base/worker.h"
 #include "catalog/beacon.h"
 #include "catalog/locks.h"
 #include "catalog/queue.h"
@@ -40,12 +42,14 @@
 
 PGDLLEXPORT void cs_scheduler_main(Datum database);
 
-/* The schema censync may have gone. */
-static volatile bool must_check_extension = false;
+/* The schema censync may have gone, or the database be closed. */
+static volatile bool must_check = false;
 
 static void note_change(Datum arg, int cacheid, uint32 hash);
 static bool is_unwanted(void);
 static bool extension_is_there(void);
+static bool database_is_open(void);
+static bool database_may_be_written(void);
 static bool database_is_claimed(void);
 static void close_lost_runs(void);
 static void work(void);
@@ -57,9 +61,12 @@ cs_scheduler_main(Datum database)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid, 0);
-	if (!extension_is_there() || !cs_beacon_attend())
+	if (!extension_is_there() || !database_is_open() || !database_may_be_written() ||
+		!cs_beacon_attend())
 		proc_exit(0);
+	cs_worker_set_defaults();
 	CacheRegisterSyscacheCallback(NAMESPACEOID, note_change, 0);
+	CacheRegisterSyscacheCallback(DATABASEOID, note_change, 0);
 	SetConfigOption("application_name", "censync scheduler", PGC_USERSET, PGC_S_SESSION);
 	cs_agenda_init();
 	close_lost_runs();
@@ -74,14 +81,17 @@ work(void)
 	MemoryContext scratch =
 		AllocSetContextCreate(TopMemoryContext, "censync scheduler", ALLOCSET_DEFAULT_SIZES);
 	TimestampTz next_round = 0;
+	TimestampTz last_now = 0;
 
 	for (;;)
 	{
 		TimestampTz next;
-		bool round = GetCurrentTimestamp() >= next_round;
+		/* When the clock was put back, what is due has to be reckoned anew. */
+		bool round = cs_clock_steady() >= next_round || cs_clock_now() < last_now;
 
 		MemoryContextSwitchTo(scratch);
 		MemoryContextReset(scratch);
+		last_now = cs_clock_now();
 		AcceptInvalidationMessages();
 		if (is_unwanted())
 			return;
@@ -90,7 +100,9 @@ work(void)
 			cs_agenda_load();
 		cs_maintainer_tick(round);
 		if (round)
-			next_round = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
+			next_round = TimestampTzPlusMilliseconds(cs_clock_steady(), ROUND_MS);
+		/* The end of a transaction leaves a context that is never reset. */
+		MemoryContextSwitchTo(scratch);
 		next = cs_agenda_start_due();
 		pgstat_report_activity(STATE_IDLE, NULL);
 		MemoryContextSwitchTo(scratch);
@@ -108,22 +120,24 @@ static void
 note_change(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unused(),
 			uint32 hash pg_attribute_unused())
 {
-	must_check_extension = true;
+	must_check = true;
 }
 
 static bool
 is_unwanted(void)
 {
-	if (must_check_extension)
+	bool claimed = database_is_claimed();
+
+	if (claimed)
+		cs_beacon_come_again();
+	if (must_check && !claimed)
 	{
-		must_check_extension = false;
-		if (!extension_is_there())
-			return true;
+		must_check = false;
+		claimed = !extension_is_there() || !database_is_open();
 	}
-	if (!database_is_claimed())
-		return false;
-	cs_beacon_come_again();
-	return true;
+	if (claimed)
+		cs_maintainer_stop();
+	return claimed;
 }
 
 static bool
@@ -135,6 +149,33 @@ extension_is_there(void)
 	is_there = OidIsValid(cs_extension_lock_if_there());
 	CommitTransactionCommand();
 	return is_there;
+}
+
+/* Else no worker could connect to it. */
+static bool
+database_is_open(void)
+{
+	HeapTuple tuple;
+	bool is_open;
+
+	StartTransactionCommand();
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	is_open = HeapTupleIsValid(tuple) && ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	CommitTransactionCommand();
+	return is_open;
+}
+
+/* Somebody has closed it for all that writes, so nothing runs. */
+static bool
+database_may_be_written(void)
+{
+	if (DefaultXactReadOnly)
+		ereport(LOG, (errmsg("censync runs nothing in a database whose transactions are read only"),
+					  errhint("It looks again every ten minutes, and when the configuration is "
+							  "loaded: see default_transaction_read_only.")));
+	return !DefaultXactReadOnly;
 }
 
 /* Does somebody drop, rename, move or copy the database, for which nobody may be connected to it? */

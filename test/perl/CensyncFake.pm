@@ -6,6 +6,7 @@ use warnings;
 
 use File::Basename qw(dirname);
 use HTTP::Tiny;
+use IPC::Run;
 use JSON::PP;
 use POSIX ();
 use PostgreSQL::Test::Utils;
@@ -57,6 +58,33 @@ sub requests
 	my ($self) = @_;
 	return () unless -e $self->{log};
 	return map { $json->decode($_) } split /\n/, PostgreSQL::Test::Utils::slurp_file($self->{log});
+}
+
+# How many of them had a path like that.
+sub asked
+{
+	my ($self, $path) = @_;
+	return scalar grep { $_->{path} =~ $path } $self->requests;
+}
+
+# Reads a foreign table bit by bit until so many requests of that path have come, or most of its rows were read; returns
+# how many have.
+sub asked_while_reading
+{
+	my ($self, $node, $table, $path, $wanted, $most) = @_;
+	my ($in, $out) = ("BEGIN; DECLARE c CURSOR FOR SELECT * FROM $table;\n", '');
+	my $session = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ],
+		'<', \$in, '>', \$out, IPC::Run::timeout(300));
+	for (my $read = 100; $read <= $most && $self->asked($path) < $wanted; $read += 100)
+	{
+		$in .= "FETCH 100 FROM c;\n\\echo read $read\n";
+		$session->pump until $out =~ /^read $read$/m;
+		sleep 0.1;
+	}
+	my $asked = $self->asked($path);
+	$in .= "ROLLBACK;\n";
+	$session->finish or die "reading $table failed";
+	return $asked;
 }
 
 END

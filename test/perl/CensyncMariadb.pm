@@ -37,7 +37,8 @@ our @running;
 
 Starts a server in a temporary directory, on a loopback port, with TLS by a certificate for
 localhost.  It has a database shop, and a user reader who may read all
-of it, with password 'secret'.  Stopped when the test ends.
+of it, with password 'secret'.  Stopped when the test ends.  It is a MySQL where test/mysql has one:
+see CensyncMysql.pm.
 
 =cut
 
@@ -45,12 +46,17 @@ sub new
 {
 	my ($class) = @_;
 	my $directory = PostgreSQL::Test::Utils::tempdir_short();
+
+	if ($ENV{CENSYNC_MYSQL_ROOT})
+	{
+		require CensyncMysql;
+		$class = 'CensyncMysql';
+	}
 	my $self = bless { directory => $directory, owner => $$,
 		port => PostgreSQL::Test::Cluster::get_free_port() }, $class;
 
 	$self->_make_certificates;
-	system_or_bail('sh', '-c', "mariadb-install-db --no-defaults --datadir=$directory/data "
-		. "--auth-root-authentication-method=normal --skip-test-db > $directory/install.log 2>&1");
+	$self->_install;
 	push @running, $self;
 	weaken($running[-1]);
 	$self->start;
@@ -73,7 +79,7 @@ sub start
 {
 	my ($self) = @_;
 	my $directory = $self->{directory};
-	my @command = ('/usr/sbin/mariadbd', '--no-defaults', "--datadir=$directory/data", "--socket=$directory/socket",
+	my @command = ($self->_program, "--socket=$directory/socket",
 		"--port=$self->{port}", '--bind-address=127.0.0.1', "--ssl-ca=$directory/ca.pem",
 		"--ssl-cert=$directory/server.pem", "--ssl-key=$directory/server.key", "--pid-file=$directory/pid",
 		'--max-allowed-packet=1G', '--innodb-flush-log-at-trx-commit=0',
@@ -93,7 +99,8 @@ sub start
 	while (1)
 	{
 		last if eval { $self->sql('SELECT 1') };
-		croak 'MariaDB does not start: ' . slurp_file("$directory/log") if time > $end;
+		croak $self->product . ' does not start: ' . slurp_file("$directory/log")
+		  if time > $end || waitpid($pid, POSIX::WNOHANG) != 0;
 		sleep 0.1;
 	}
 	return;
@@ -126,7 +133,7 @@ sub sql
 	utf8::encode($statements) if utf8::is_utf8($statements);
 	IPC::Run::run(['mariadb', '--no-defaults', '-S', "$self->{directory}/socket", '-u', 'root', '-N', '-r',
 			'--batch', '--default-character-set=utf8mb4', '--max-allowed-packet=1G', $self->{database} // ()],
-		'<', \$statements, '>', \$out, '2>', \$err) or croak "MariaDB: $err";
+		'<', \$statements, '>', \$out, '2>', \$err) or croak $self->product . ": $err";
 	chomp $out;
 	return $out;
 }
@@ -138,6 +145,22 @@ sub sql
 sub ca_file { return "$_[0]->{directory}/ca.pem" }
 sub port { return $_[0]->{port} }
 sub directory { return $_[0]->{directory} }
+
+=item product
+
+MariaDB or MySQL.
+
+=cut
+
+sub product { return 'MariaDB' }
+
+=item provide_sequences(number, ...)
+
+Has tables seq_1_to_N be there, for each of these N.
+
+=cut
+
+sub provide_sequences { return }
 
 =item create_server(node, name, options)
 
@@ -217,6 +240,22 @@ sub _make_certificates
 			  . "-extfile names -out $who.pem");
 	}
 	return;
+}
+
+sub _install
+{
+	my ($self) = @_;
+	my $directory = $self->{directory};
+
+	system_or_bail('sh', '-c', "mariadb-install-db --no-defaults --datadir=$directory/data "
+		. "--auth-root-authentication-method=normal --skip-test-db > $directory/install.log 2>&1");
+	return;
+}
+
+sub _program
+{
+	my ($self) = @_;
+	return ('/usr/sbin/mariadbd', '--no-defaults', "--datadir=$self->{directory}/data");
 }
 
 sub _end

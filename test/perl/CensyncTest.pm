@@ -306,6 +306,8 @@ sub new
 		'--root', $options{root} // $directory);
 	push @command, map { ('--host-name', $_) } @{ $options{host_names} // [] };
 	push @command, $self->_make_certificate if $options{tls};
+	# Kept with the logs if the test fails.
+	$self->{output} = "$PostgreSQL::Test::Utils::log_path/" . basename($directory) . '.log';
 	$self->_spawn(@command);
 	$self->_read_ports;
 	push @running, $self;
@@ -477,7 +479,7 @@ sub control
 sub _spawn
 {
 	my ($self, @command) = @_;
-	my $output = "$self->{directory}/output";
+	my $output = $self->{output};
 	defined(my $pid = fork) or croak "cannot fork: $!";
 	if ($pid == 0)
 	{
@@ -499,7 +501,7 @@ sub _read_ports
 	until (-e "$self->{directory}/port")
 	{
 		croak 'the fake server does not start: '
-		  . PostgreSQL::Test::Utils::slurp_file("$self->{directory}/output")
+		  . PostgreSQL::Test::Utils::slurp_file($self->{output})
 		  if time > $end || waitpid($self->{pid}, POSIX::WNOHANG()) != 0;
 		sleep 0.02;
 	}

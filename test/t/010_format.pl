@@ -33,11 +33,13 @@ test_csv();
 test_bad_csv();
 test_sniffing();
 test_array_literals();
+test_leaves();
 test_real_data();
 test_other_encodings();
 test_random();
 test_quick_input();
 test_rows();
+test_lengths();
 
 $node->stop;
 done_testing();
@@ -57,6 +59,8 @@ sub install
 	  [ "envelope($arguments)", 'text' ],
 	  [ "seen($arguments)",     'text[]' ],
 	  [ 'array_literal(text)',  'text STRICT' ],
+	  [ 'leaves(text, text[], int[])', 'text[] STRICT' ],
+	  [ 'leaves_memory(text, text[], int[])', 'int8 STRICT' ],
 	  [ 'quick_input(regtype, text, text)', 'text STRICT' ],
 	  [ 'sniff(bytea)',         'text STRICT' ],
 	  [ 'content_type(text)',   'text' ],
@@ -459,6 +463,36 @@ SQL
 	like($err, qr/nested more than/, 'deep array');
 }
 
+# What objects, dotted names and arrays of objects have of the same fields; kinds are 0 value, 2 JSON, 3 array.
+sub test_leaves
+{
+	my @cases = (
+		[ '{"o":{"k":1},"a":"x"}', '{o.k,a}', '{0,0}' => '{1,x}' ],
+		[ '{"o.k":1,"o":{"k":2},"o":[{"k":3},{"k":[4]}]}', '{o.k}', '{3}' => '{"[1,2,3,4]"}' ],
+		[ '{"o":[{"k":[]},{"k":null},{"k":"x"}]}', '{o.k}', '{0}' => '{x}' ],
+		[ "{\"o\":{\n},\"o.k\":1,\"o.l\":2}", '{o}', '{2}' => "{\"{\n\\\"k\\\":1,\\\"l\\\":2}\"}" ],
+		[ '{"o":{"j":0},"o.k":1,"o":7,"o.l":2}', '{o}', '{2}' => '{"{\"l\":2}"}' ],
+		[ '{"o.k":1,"o":7,"o":[8,9]}', '{o}', '{3}' => '{"[{\"k\":1},7,8,9]"}' ]);
+
+	for (@cases)
+	{
+		my ($json, $names, $kinds, $expected) = @$_;
+
+		is($node->safe_psql('postgres', "SELECT unit_leaves('$json', '$names', '$kinds')"), $expected, "leaves of $json");
+	}
+	# What is no JSON has an end, too.
+	is($node->safe_psql('postgres', q(SELECT unit_leaves('{"a":1,"a":[}}', '{a}', '{2}'))), '{[1]}', 'brackets that do not match');
+	# In proportion to the document: not the square of its members.
+	for ([ 'array of objects', q{'{"o":[' || string_agg('{"k":1}', ',') || ']}'}, 'o.k' ],
+		[ 'dotted names', q{'{' || string_agg('"o.k' || i || '":1', ',') || '}'}, 'o' ])
+	{
+		my ($what, $json, $name) = @$_;
+
+		is($node->safe_psql('postgres', "SELECT unit_leaves_memory(j, '{$name}', '{2}') < 16 * length(j)
+			FROM (SELECT $json j FROM generate_series(1, 20000) i) d"), 't', "memory for $what");
+	}
+}
+
 sub test_real_data
 {
   SKIP:
@@ -655,6 +689,30 @@ SQL
 }
 
 # Rows of values: plain ones, others, and damaged ones, against what jsonb says.
+# Records of an array are read before their end is known if they are not much longer than those before them, and plain.
+sub test_lengths
+{
+	$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE long_and_short AS SELECT g AS number, CASE
+	WHEN g % 50 = 7 THEN '{"a":' || g || ' "b":1,"c":[]}'
+	WHEN g % 11 = 3 THEN '{"a":' || g || ',"c":{"k":"a\"}]\\"},"b":"' || repeat('}', g % 17) || '"}'
+	WHEN g % 13 = 5 THEN '{ "a" : ' || g || E' ,\n "b" : null }\n '
+	ELSE '{"a":' || g || ',"b":"' || repeat('é\n', g * 37 % 700 + CASE WHEN g % 97 = 0 THEN 9000 ELSE 0 END) || '","c":["x",{"y":[]}]}' END AS record
+	FROM generate_series(1, 1000) g;
+SQL
+	foreach my $chunk (500, 3000, 16384, 1000000)
+	{
+		is($node->safe_psql('postgres', <<SQL), '0|20|1000', "records of all lengths in pieces of $chunk");
+WITH decoded AS (SELECT * FROM unit_decode((SELECT convert_to('[' || string_agg(record, ',' ORDER BY number) || ']', 'UTF8') FROM long_and_short),
+	'json', '', NULL, '{a,b,c}', $chunk)),
+expected AS (SELECT number, CASE WHEN number % 50 <> 7 THEN ARRAY[record::json->>'a', record::json->>'b', record::json->>'c'] END AS texts, record FROM long_and_short)
+SELECT count(*) FILTER (WHERE d.texts IS DISTINCT FROM e.texts OR d.raw IS DISTINCT FROM rtrim(record, E' \n')), count(d.error_code), count(*)
+FROM decoded d FULL JOIN expected e USING (number)
+SQL
+	}
+	return;
+}
+
 sub test_rows
 {
 	my @cases = (

@@ -409,7 +409,7 @@ sub test_compression
 	like(http('plain', '/gzip-empty'), qr/^OK\|200\|.*\|0\|/, 'nothing at all, compressed');
 	like(http('plain', $_), qr/^08006\|the answer of .* is cut off/, "$_ is noticed") for '/gzip-cut', '/gzip-no-trailer';
 	like(http('plain', $_), qr/^08P01\|can't decompress/, "$_ is noticed") for '/gzip-garbage', '/gzip-not', '/brotli';
-	like(http('plain', '/gzip-error'), qr/^HV000\|.*400\|The answer begins: it broke/, 'a compressed error');
+	like(http('plain', '/gzip-error'), qr/^HV00L\|.*400\|The answer begins: it broke/, 'a compressed error');
 	like(http('plain', '/bomb', max_bytes => 100_000_000), qr/^54000\|.*larger than 100000000 bytes/, 'a gzip bomb is capped');
 	like(http('plain', '/lie', max_bytes => 10_000_000), qr/^54000\|/, 'so is an endless body');
 	like(http('plain', '/ok', max_bytes => 5), qr/^OK/, 'a body of just the maximum');
@@ -466,7 +466,7 @@ sub test_secrets
 
 	$all .= http('plain', '/status/400?very%2Fsecret%2Btoken', %auth);
 	$all .= http('plain', '/status/400?very%252Fsecret%252Btoken', %auth);
-	like($all, qr/^HV000.*says \*\*\*.*says \*\*\*/s, 'an echoed token is masked');
+	like($all, qr/^HV00L.*says \*\*\*.*says \*\*\*/s, 'an echoed token is masked');
 	unlike($all, qr/secret.*token/, 'in any form');
 	like(http('plain', '/status/400?mine', secrets => ['mine-and-more', 'says']), qr/400 \*\*\* \*\*\*/, 'secrets of the options');
 	like(http('plain', '/very-secret', secrets => ['very-secret']), qr/^42704\|"http:\/\/localhost:\d+\/\*\*\*" answered/, 'secrets in the path');
@@ -505,7 +505,7 @@ sub test_failures
 {
 	my %case = (
 		401 => [ '28000', 'authenticate' ], 403 => [ '28000', 'authenticate' ], 404 => [ '42704', 'query' ], 410 => [ '42704', 'query' ],
-		429 => [ '53400', 'query' ], 400 => [ 'HV000', 'query' ], 500 => [ 'HV000', 'query' ], 503 => [ 'HV000', 'query' ], 304 => [ 'HV000', 'query' ]);
+		429 => [ '53400', 'query' ], 400 => [ 'HV00L', 'query' ], 408 => [ 'HV000', 'query' ], 422 => [ 'HV00L', 'query' ], 500 => [ 'HV000', 'query' ], 503 => [ 'HV000', 'query' ], 304 => [ 'HV00L', 'query' ]);
 
 	for my $status (sort keys %case)
 	{

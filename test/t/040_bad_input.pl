@@ -192,7 +192,7 @@ sub test_answers
 	fails('404', 'bad/404', '42704', qr/^"http:.*\/bad\/404" answered with HTTP status 404$/);
 	fails('401', 'bad/401', '28000', qr/answered with HTTP status 401$/);
 	fails('403', 'bad/403', '28000', qr/answered with HTTP status 403$/);
-	fails('418', 'bad/418', 'HV000', qr/answered with HTTP status 418$/);
+	fails('418', 'bad/418', 'HV00L', qr/answered with HTTP status 418$/);
 	fails('429', 'bad/429?retry_after=1', '53400', qr/answered with HTTP status 429$/);
 	fails('500', 'bad/500', 'HV000', qr/answered with HTTP status 500$/);
 	fails('no body', 'bad/empty', '22032', qr/^response is empty$/);

@@ -139,7 +139,7 @@ sub check_restored
 	is($to->safe_psql($database, 'SELECT DISTINCT state FROM censync.syncs'), 'paused', '... and all are paused');
 	is($to->safe_psql($database, 'SELECT count(*) FROM censync_run()'), '0', 'a run of all active syncs runs none');
 	$error = error_of($to, $database, "SELECT censync_run('mirrored')");
-	like($error, qr/ERROR:  55000: sync "mirrored" is paused\nDETAIL:  It came here with a dump\.\nHINT:  SELECT censync_resume\('mirrored'\);/, 'a run refuses, and says why and what to do');
+	like($error, qr/ERROR:  55000: sync "mirrored" is paused\nDETAIL:  It came here with a dump or a copy, or with pg_upgrade\.\nHINT:  SELECT censync_resume\('mirrored'\);/, 'a run refuses, and says why and what to do');
 	like(error_of($to, $database, "CALL censync_sync('mirrored')"), qr/55000: sync "mirrored" is paused/, 'so does CALL');
 	unlike(error_of($to, $database, "SELECT censync_pause('mirrored')"), qr/ERROR/, 'pausing it is no error');
 	like(error_of($to, $database, "SET ROLE etl; SELECT censync_resume('remote')"), qr/42501: must be owner of sync "remote"/, 'only its owner resumes a sync');

@@ -168,20 +168,21 @@ sub wait_down
 	return 0;
 }
 
-# Rows of 6 MB, and no more memory than a part of what they need.
+# Rows of 6 MB, and no more memory than a part of what they need.  (Where none of them is written, a run
+# needs next to nothing: then there is no moment at which it must fail.)
 sub test_memory
 {
 	my ($time) = @_;
-	my $case = $faults->random_case(int(rand(1000)), 500);
-	$case->{features} = [ 'huge', grep { $_ ne 'index' } @{ $case->{features} } ];
-	$case->{title} = "memory $time: $case->{title}";
-	$faults->set_up($case);
-	my $measured = $faults->session;
-	my $least = memory_kb($measured->pid, 'VmSize');
-	is($measured->ask("BEGIN; SELECT status FROM censync_run('fault'); ROLLBACK;"), 'completed', "$case->{title}: measured");
-	my $most = memory_kb($measured->pid, 'VmPeak');
-	$measured->close;
-	note "$case->{title}: from $least to $most kB";
+	my ($case, $least, $most);
+	do
+	{
+		$case = $faults->random_case(int(rand(1000)), 500);
+		$case->{features} = [ 'huge', grep { $_ ne 'index' } @{ $case->{features} } ];
+		$case->{title} = "memory $time: $case->{title}";
+		$faults->set_up($case);
+		($least, $most) = memory_needed($case);
+		note "$case->{title}: from $least to $most kB";
+	} until ($most - $least > 16 * 1024);
 
 	my $session = $faults->session;
 	$least = memory_kb($session->pid, 'VmSize');
@@ -200,6 +201,18 @@ sub test_memory
 	limit_memory($session->pid, 'unlimited');
 	check_next($case, $session);
 	return;
+}
+
+# What a run adds to the memory of its session: before and after, in kB.
+sub memory_needed
+{
+	my ($case) = @_;
+	my $session = $faults->session;
+	my $least = memory_kb($session->pid, 'VmSize');
+	is($session->ask("BEGIN; SELECT status FROM censync_run('fault'); ROLLBACK;"), 'completed', "$case->{title}: measured");
+	my $most = memory_kb($session->pid, 'VmPeak');
+	$session->close;
+	return ($least, $most);
 }
 
 sub memory_kb

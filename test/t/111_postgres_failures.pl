@@ -176,6 +176,11 @@ sub test_remote_timeout
 	with_options('SERVER there', "ADD stall_timeout '1'", 'DROP stall_timeout', sub {
 		fails('slow', '08006', qr/sent nothing for 1 s/, qr/stall_timeout/, 'a server that is silent');
 	});
+	define('flood', query => q{SELECT g AS id, 'v' AS v FROM generate_series(1, 2000000000) g});
+	with_options('SERVER there', "ADD timeout '1'", 'DROP timeout', sub {
+		fails('slow', '08006', qr/took longer than 1 s/, qr/"timeout"/, 'a request that is silent for longer than its timeout');
+		fails('flood', '08006', qr/took longer than 1 s/, qr/"timeout"/, 'one that brings rows all the time');
+	});
 	ok(is_quiet($remote), 'no connection is left, and nothing goes on there');
 }
 

@@ -95,6 +95,11 @@ sub test_errors
 	like($err, qr/cannot insert multiple commands/, 'two statements');
 	(undef, undef, $err) = $node->psql('postgres', q{SELECT censync_preview('wh', query => 'DELETE FROM every_value RETURNING id')});
 	like($err, qr/read-only transaction|permission denied/, 'a statement that writes');
+	(undef, undef, $err) = $node->psql('postgres', '\set VERBOSITY verbose' . q{
+		ALTER SERVER wh OPTIONS (ADD timeout '1');
+		SELECT censync_preview('wh', query => 'SELECT g FROM generate_series(1, 60) g WHERE pg_sleep(1) IS NOT NULL');
+		ALTER SERVER wh OPTIONS (DROP timeout)});
+	like($err, qr/08006: the request to "[^"]+" took longer than 1 s.*HINT:  [^\n]*"timeout"/s, 'option timeout');
 }
 
 # More rows than would be held at once; given up in their midst, and cut in it.

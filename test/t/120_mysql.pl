@@ -1,5 +1,5 @@
-# MariaDB as a source: every type's values arrive exactly, tables of all shapes, and how it is
-# connected to.
+# MariaDB as a source, or MySQL (test/mysql): every type's values arrive exactly, tables of all shapes, and
+# how it is connected to.
 use strict;
 use warnings;
 use utf8;
@@ -17,19 +17,24 @@ my $node = new_node('main', "timezone = 'Europe/Berlin'\nintervalstyle = postgre
 my $db = CensyncMariadb->new;
 my $tables = 0;
 
+$db->provide_sequences(1000, 4000);
+
 $db->create_server($node, 'my');
 $db->create_server($node, 'loose', zero_dates => 'null', tinyint1 => 'boolean');
 
 test_types();
+$db->product eq 'MySQL' ? test_types_of_mysql() : test_types_of_mariadb();
 test_zero_dates();
 test_bad_values();
 test_bulk();
 test_shapes();
 test_encodings();
 test_conditions();
+test_new_columns();
 test_check();
 test_tls();
 test_logins();
+test_plugins();
 test_module();
 is($db->connections, 0, 'no connection is left');
 $db->stop;
@@ -127,12 +132,12 @@ sub test_types
 		"'2020-03-29 02:30:00.000001'" => '2020-03-29 02:30:00.000001');
 	test_type('datetime(3)', 'timestamp(3)', "'2020-12-31 23:59:59.999'" => '2020-12-31 23:59:59.999');
 	# The times of the server's own zone, which is whatever it is: made from UTC.
-	test_type('timestamp(6)', 'timestamptz', 'from_unixtime(0.000001)' => '1970-01-01 00:00:00.000001+00',
+	test_type('timestamp(6)', 'timestamptz', 'from_unixtime(1.000001)' => '1970-01-01 00:00:01.000001+00',
 		'from_unixtime(2147483647.999999)' => '2038-01-19 03:14:07.999999+00',
 		'from_unixtime(1585443600)' => '2020-03-29 01:00:00+00');
 	test_type('time', 'interval', "'838:59:59'" => '838:59:59', "'-838:59:59'" => '-838:59:59', "'00:00:00'" => '00:00:00',
 		"'-00:00:01'" => '-00:00:01', "'23:59:59'" => '23:59:59', "'24:00:00'" => '24:00:00');
-	test_type('time(6)', 'interval', "'-12:34:56.000001'" => '-12:34:56.000001', "'838:59:59.999999'" => '838:59:59.999999');
+	test_type('time(6)', 'interval', "'-12:34:56.000001'" => '-12:34:56.000001', "'838:59:58.999999'" => '838:59:58.999999');
 	test_type('year', 'smallint', 1901 => 1901, 2155 => 2155, "'0000'" => 0);
 	test_type('bit(1)', 'bit(1)', "b'1'" => '1', "b'0'" => '0');
 	test_type('bit(8)', 'bit(8)', "b'10000001'" => '10000001');
@@ -152,13 +157,41 @@ sub test_types
 	test_type('binary(4)', 'bytea', "x'00ff'" => '\x00ff0000', "''" => '\x00000000');
 	test_type('varbinary(300)', 'bytea', "x'00'" => '\x00', "''" => '\x', "repeat(x'ff', 300)" => '\x' . 'ff' x 300);
 	test_type('blob', 'bytea', "x'deadbeef00'" => '\xdeadbeef00');
-	test_type('json', 'jsonb', q('{"a": 1.50, "b": [null, true, "x"]}') => '{"a": 1.50, "b": [null, true, "x"]}',
-		q('123456789012345678901234567890.5') => '123456789012345678901234567890.5', q('"😀"') => '"😀"', q('null') => 'null');
+	test_type('json', 'jsonb', q('{"a": 1.5, "b": [null, true, "x"]}') => '{"a": 1.5, "b": [null, true, "x"]}',
+		q('18446744073709551615') => '18446744073709551615', q('"😀"') => '"😀"', q('null') => 'null');
+	test_type('geometry', 'bytea', "ST_GeomFromText('LINESTRING(0 0, 1 1)')" =>
+		  '\x010200000002000000' . '0' x 32 . '000000000000f03f' x 2);
+}
+
+# Its JSON is the text that was written; geometries are as it was told.
+sub test_types_of_mariadb
+{
+	test_type('timestamp(6)', 'timestamptz', 'from_unixtime(0.000001)' => '1970-01-01 00:00:00.000001+00');
+	test_type('time(6)', 'interval', "'838:59:59.999999'" => '838:59:59.999999');
+	test_type('json', 'jsonb', q('1.50') => '1.50', q('123456789012345678901234567890.5') => '123456789012345678901234567890.5');
 	test_type('uuid', 'uuid', "'123E4567-e89b-12d3-a456-426614174000'" => '123e4567-e89b-12d3-a456-426614174000');
 	test_type('inet6', 'inet', "'2001:db8::1'" => '2001:db8::1/128');
 	test_type('point', 'bytea', "ST_GeomFromText('POINT(1 2)', 4326)" => '\x0101000000000000000000f03f0000000000000040');
-	test_type('geometry', 'bytea', "ST_GeomFromText('LINESTRING(0 0, 1 1)')" =>
-		  '\x010200000002000000' . '0' x 32 . '000000000000f03f' x 2);
+	return;
+}
+
+# Its JSON is its own: keys in an order of its own, doubles.  Where the reference system says that the latitude comes
+# first, that is so in its text only.
+sub test_types_of_mysql
+{
+	test_type('time(6)', 'interval', "'838:59:59.999999'" => '838:59:59', "'-838:59:59'" => '-838:59:59');
+	test_type('json', 'jsonb', q('1.50') => '1.5', q('1e300') => '1' . '0' x 300, q('-9223372036854775808') => '-9223372036854775808',
+		'cast(1.50 AS json)' => '1.50', q(json_object('d', date'2020-01-01')) => '{"d": "2020-01-01"}',
+		q(cast(x'00ff' AS json)) => '"base64:type15:AP8="', q(json_quote('\"\\\\é')) => '"\\"\\\\é"');
+	test_type('point', 'bytea', "ST_GeomFromText('POINT(1 2)', 4326)" => '\x01010000000000000000000040000000000000f03f',
+		"ST_GeomFromText('POINT(1 2)', 4326, 'axis-order=long-lat')" => '\x0101000000000000000000f03f0000000000000040',
+		"ST_GeomFromText('POINT(1 2)')" => '\x0101000000000000000000f03f0000000000000040');
+	test_type('point SRID 3857', 'bytea', "ST_GeomFromText('POINT(1 2)', 3857)" => '\x0101000000000000000000f03f0000000000000040');
+	test_type('geometrycollection', 'bytea', "ST_GeomFromText('GEOMETRYCOLLECTION EMPTY')" => '\x010700000000000000');
+	test_type('vector(3)', 'bytea', "STRING_TO_VECTOR('[1, -2, 0.5]')" => '\x0000803f000000c00000003f');
+	test_type('varchar(20) COLLATE utf8mb4_0900_ai_ci', 'text', "'é '" => 'é ');
+	test_type('varchar(20) CHARACTER SET gb18030', 'text', "'日本€'" => '日本€');
+	return;
 }
 
 # Zero dates, those with parts that are zero, and days that no month has.
@@ -193,7 +226,7 @@ sub test_bad_values
 		[ 'tinyint(1)', '2', 'loose', 'boolean', '22003', 'value 2 is neither 0 nor 1' ],
 		[ 'varchar(10)', "'a\\0b'", 'my', 'text', '22021', 'the text has a zero byte, which no text here can have' ],
 		[ 'json', q('"\\\\u0000"'), 'my', 'jsonb', '22P02', 'the value is no JSON that jsonb can hold' ],
-		[ 'json', q('1e999999'), 'my', 'jsonb', '22P02', 'the value is no JSON that jsonb can hold' ]);
+		$db->product eq 'MariaDB' ? [ 'json', q('1e999999'), 'my', 'jsonb', '22P02', 'the value is no JSON that jsonb can hold' ] : ());
 
 	foreach my $case (@cases)
 	{
@@ -276,8 +309,8 @@ sub test_shapes
 		INSERT INTO shop.large VALUES (1, repeat(x'00ff10', 35000000)), (2, 'small')});
 	($run, $table) = sync('my', 'SELECT * FROM large', 'bytea');
 	is($run->{status}, 'completed', 'a field of 105 MB');
-	is(pg("SELECT string_agg(md5(v), ' ' ORDER BY id) FROM $table"),
-		$db->sql("SELECT group_concat(md5(v) ORDER BY id SEPARATOR ' ') FROM shop.large"), 'arrives whole');
+	is(pg("SELECT string_agg(encode(sha256(v), 'hex'), ' ' ORDER BY id) FROM $table"),
+		$db->sql("SELECT group_concat(sha2(v, 256) ORDER BY id SEPARATOR ' ') FROM shop.large"), 'arrives whole');
 	pg("DROP TABLE $table");
 
 	($run) = sync('my', 'SELECT 1 AS id, 2 AS v -- a comment at the end', 'int');
@@ -323,11 +356,25 @@ sub test_conditions
 	}
 }
 
+# Columns of the source that the destination lacks; what the options of the sync say of its types counts.
+sub test_new_columns
+{
+	$db->sql(q{CREATE TABLE shop.grows (id int PRIMARY KEY, flag tinyint(1), big bigint unsigned, t time(3), v varchar(7));
+		INSERT INTO shop.grows VALUES (1, 1, 18446744073709551615, '100:00:00.5', 'x')});
+	pg(q{CREATE TABLE grows (id int PRIMARY KEY);
+		SELECT censync_create_sync('grows', 'grows', 'mirror', server => 'my', object => 'grows',
+			options => '{"add_columns": true, "tinyint1": "boolean"}')});
+	is(run_sync($node, 'grows')->{records_created}, 1, 'add_columns');
+	is(pg(q{SELECT string_agg(format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
+		WHERE attrelid = 'grows'::regclass AND attnum > 1}), 'boolean, numeric(20,0), interval(3), character varying(7)', 'with its types');
+	is(pg('TABLE grows'), '1|t|18446744073709551615|100:00:00.5|x', 'and its values');
+}
+
 sub test_check
 {
 	is(pg(q{SELECT string_agg(step || ' ' || ok || ' ' || detail, E'\n') FROM censync_check('my')}) =~
-		  s/MariaDB [\d.]+/MariaDB/r, "resolve true 127.0.0.1\nconnect true ok\ntls true TLSv1.3, certificate verified\n"
-		  . "authenticate true ok\nquery true MariaDB answers", 'censync_check');
+		  s/(MariaDB|MySQL) [\d.]+/$1/r, "resolve true 127.0.0.1\nconnect true ok\ntls true TLSv1.3, certificate verified\n"
+		  . "authenticate true ok\nquery true " . $db->product . ' answers', 'censync_check');
 }
 
 # The step at which a server's options end, and what is said of it.
@@ -383,6 +430,41 @@ sub test_logins
 SELECT * FROM censync_preview('try', query => 'SELECT 1')});
 	like($err, qr/28P01/, 'its SQLSTATE');
 	unlike($err, qr/hunter2/, 'no password in the message');
+}
+
+# Ways to prove a password.  The server of MySQL forgets with FLUSH PRIVILEGES what it has found to be right: the next
+# login must send it, behind TLS, through a socket, or encrypted by the server's key.
+sub test_plugins
+{
+	my @plugins = $db->product eq 'MySQL' ? qw(caching_sha2_password sha256_password) : qw(mysql_native_password);
+	my %ways = (TLS => [ 'TLSv1.3, certificate verified' ], 'a socket' => [ 'not used', host => $db->directory . '/socket', port => undef ],
+		'the clear' => [ 'not used', tls => 'off', ca_file => undef ]);
+
+	foreach my $plugin (@plugins)
+	{
+		$db->sql("CREATE USER $plugin\@'%' IDENTIFIED WITH $plugin" . ($plugin =~ /native/ ? " AS PASSWORD('sécret')" : " BY 'sécret'")
+			  . "; GRANT SELECT ON shop.* TO $plugin\@'%'");
+		foreach my $way (sort keys %ways)
+		{
+			my ($tls, @options) = @{ $ways{$way} };
+			$db->sql('FLUSH PRIVILEGES');
+			ends_well("$plugin over $way: login $_", $tls, user => $plugin, password => 'sécret', @options) foreach 1, 2;
+			fails_at("$plugin over $way: a wrong password", 'authenticate', 'Access denied', user => $plugin, password => 'no', @options);
+		}
+	}
+	my $user = $plugins[0];
+	my %logins = (user => $user, password => 'sécret');
+	$db->sql("ALTER USER $user\@'%' ACCOUNT LOCK");
+	fails_at('a locked account', 'authenticate', 'locked', %logins);
+	my (undef, undef, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
+SELECT * FROM censync_preview('try', query => 'SELECT 1')});
+	like($err, qr/28000/, 'its SQLSTATE');
+	$db->sql("ALTER USER $user\@'%' ACCOUNT UNLOCK; ALTER USER $user\@'%' PASSWORD EXPIRE");
+	fails_at('an expired password', '(?:authenticate|query)', 'password.*set a new one', %logins);
+	return if $db->product ne 'MySQL';   # MariaDB says of it what it says of a wrong password
+	$db->sql("SET GLOBAL require_secure_transport = ON");
+	fails_at('a server that wants TLS', 'authenticate', 'insecure transport.*leave it out', tls => 'off', ca_file => undef);
+	$db->sql("SET GLOBAL require_secure_transport = OFF");
 }
 
 # Where the client library was not there at build time: another installation, without the module.

@@ -1,4 +1,4 @@
-# MariaDB as a source when something goes wrong: it dies in the midst of a read, is slow, is not there,
+# MariaDB as a source, or MySQL (test/mysql), when something goes wrong: it dies in the midst of a read, is slow, is not there,
 # or is not what it says it is.  The destination stays as it was, the log says why, no connection is
 # left, and nobody waits.
 use strict;
@@ -26,6 +26,7 @@ my $slow = "SELECT id, repeat(v, 1000) AS v FROM t WHERE id > 0 OR sleep(0)"
   . " UNION ALL SELECT seq + 100000, repeat('y', 1000 + sleep(0.01)) FROM seq_1_to_6000";
 
 $db->create_server($node, 'my');
+$db->provide_sequences(3, 2000, 6000, 1000000);
 $db->sql(q{CREATE TABLE t (id int PRIMARY KEY, v varchar(10)); INSERT INTO t SELECT seq, 'x' FROM seq_1_to_2000;
 	GRANT SELECT ON shop.* TO reader@'%'});
 pg(q{CREATE TABLE t (id int PRIMARY KEY, v text);
@@ -211,6 +212,16 @@ sub test_slow
 	my (undef, undef, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
 		SELECT * FROM censync_preview('try', query => 'SELECT sleep(5)')});
 	like($err, qr/ERROR:  08006: the source has sent nothing for 2 s.*HINT:.*stall_timeout/s, 'silence');
+	$db->create_server($node, 'try', timeout => 1);
+	foreach my $query ('SELECT sleep(60)', 'SELECT a.seq FROM seq_1_to_1000000 a, seq_1_to_1000000 b')
+	{
+		$start = time;
+		(undef, undef, $err) = $node->psql('postgres', qq{\\set VERBOSITY verbose
+			SELECT count(*) FROM censync_preview('try', query => '$query', "limit" => 2000000000)});
+		like($err, qr/ERROR:  08006: the request to "localhost" took longer than 1 s.*HINT:.*"timeout"/s, "option timeout: $query");
+		cmp_ok(time - $start, '<', 20, 'in time');
+	}
+	ok($db->wait_connections(0), 'no connection is left');
 	return;
 }
 
@@ -298,23 +309,45 @@ sub test_false_servers
 		connect_timeout => 2);
 	unlike(slurp_file($file), qr/the contents/, 'does not get it');
 
-	# It prepares a statement of one column (a bigint), and has a row that is shorter than its column.
+	# A statement of one column (a bigint), and a row that is shorter than its column.
 	my $column = "\3def\0\0\0\1a\0\x0c\x3f\0\x14\0\0\0\x08\0\0\0\0\0";
-	my $prepared = packet(1, "\0" . pack('VvvCv', 1, 1, 0, 0, 0)) . packet(2, $column) . packet(3, "\xfe\0\0\2\0");
 	my $string = $column =~ s/\x0c\x3f\0\x14\0\0\0\x08/\x0c\x2d\0\xff\xff\xff\0\xfd/r;
 	foreach my $case ([ 'a row that is cut', $column, "\0\0" ],
 		[ 'a length beyond the row', $string, "\0\0\xfe" . "\xff" x 8 ])
 	{
 		my ($name, $type, $row) = @$case;
-		my $done = packet(1, "\0\0\0\2\0\0\0");
-		(my $answer = $prepared) =~ s/\Q$column/$type/;
-		($port, $file) = fake(greeting(0), $ok, ($done) x 4,
-			packet(1, "\0" . pack('VvvCv', 1, 1, 0, 0, 0)) . packet(2, $type) . packet(3, "\xfe\0\0\2\0"),
-			packet(1, "\1") . packet(2, $type) . packet(3, "\xfe\0\0\2\0") . packet(4, $row));
-		fails_to_connect("one that sends $name", '08P01|08006', 'cannot be read|sent nothing', 8, port => $port, tls => 'off',
-			ca_file => undef, stall_timeout => 2);
+		fails_to_connect("one that sends $name", '08P01|08006', 'cannot be read|sent nothing', 8, port => fake_row($type, $row),
+			tls => 'off', ca_file => undef, stall_timeout => 2);
 	}
+
+	# Values that no column has: bits that are minus seven, a time of millions of years.
+	my $bits = $column =~ s/\x14\0\0\0\x08/\xf9\xff\xff\xff\x10/r;
+	my $time = $column =~ s/\x08(.{5})$/\x0b$1/rs;
+	foreach my $case ([ 'not as many as its type says', $bits, "\0\0\0" ],
+		[ 'of an unknown form', $time, "\0\0\x08\0\xff\xff\xff\x7f\1\2\3" ])
+	{
+		my ($reason, $type, $row) = @$case;
+		$db->create_server($node, 'try', port => fake_row($type, $row), tls => 'off', ca_file => undef, stall_timeout => 2);
+		is(pg(q{SELECT * FROM censync_preview('try', query => 'SELECT 1')}), '{"a": null}', "refused: $reason");
+	}
+	# It says that names are numbers: taken for texts they would be addresses.
+	$db->create_server($node, 'try', port => fake_row($column, "\0\0" . 'AAAAAAAA'), tls => 'off', ca_file => undef, stall_timeout => 2);
+	my (undef, undef, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
+		IMPORT FOREIGN SCHEMA shop FROM SERVER try INTO public});
+	like($err, qr/HV000: the source lists tables otherwise than by their names/, 'numbers are no names');
 	return;
+}
+
+# The port of a server that prepares any statement as one of that column, and has that row.
+sub fake_row
+{
+	my ($column, $row) = @_;
+	my $end = "\xfe\0\0\2\0";
+	my $done = packet(1, "\0\0\0\2\0\0\0");
+	my ($port) = fake(greeting(0), packet(2, "\0\0\0\2\0\0\0"), ($done) x 4,
+		packet(1, "\0" . pack('VvvCv', 1, 1, 0, 0, 0)) . packet(2, $column) . packet(3, $end),
+		packet(1, "\1") . packet(2, $column) . packet(3, $end) . packet(4, $row) . packet(5, $end));
+	return $port;
 }
 
 sub sockets

@@ -1,4 +1,4 @@
-# Foreign tables over MariaDB: their columns have the source's types, and conditions that are sent there
+# Foreign tables over MariaDB, or MySQL (test/mysql): their columns have the source's types, and conditions that are sent there
 # leave out no row that is wanted here.
 use strict;
 use warnings;
@@ -13,10 +13,13 @@ use Test::More;
 
 my $node = new_node('main', "timezone = 'UTC'");
 my $db = CensyncMariadb->new;
+my $is_mysql = $db->product eq 'MySQL';
+
 $db->create_server($node, 'my', zero_dates => 'null');
 
 test_import();
 test_changed();
+test_columns();
 test_conditions();
 is($db->connections, 0, 'no connection is left');
 $db->stop;
@@ -36,7 +39,8 @@ sub test_import
 		'bit(1)' => 'bit(1)', 'bit(64)' => 'bit(64)', 'char(7)' => 'character varying(7)', 'varchar(20)' => 'character varying(20)',
 		'varchar(20) CHARACTER SET latin1' => 'character varying(20)', 'varchar(16000)' => 'character varying(16000)',
 		'tinytext' => 'text', 'longtext' => 'text', "enum('a')" => 'text', "set('a')" => 'text', 'binary(3)' => 'bytea',
-		'varbinary(3)' => 'bytea', 'longblob' => 'bytea', 'json' => 'jsonb', 'uuid' => 'uuid', 'geometry' => 'bytea',
+		'varbinary(3)' => 'bytea', 'longblob' => 'bytea', 'json' => 'jsonb',
+		$is_mysql ? ('vector(3)' => 'bytea') : (uuid => 'uuid'), 'geometry' => 'bytea',
 		'int NOT NULL' => 'integer not null', 'date NOT NULL' => 'date');
 	my (@columns, @expected);
 	while (my ($there, $here) = splice(@types, 0, 2))
@@ -45,8 +49,9 @@ sub test_import
 		push @expected, "c$#columns $here";
 	}
 	$db->sql('CREATE TABLE types (' . join(', ', @columns) . q{); CREATE VIEW v AS SELECT c7, c42 FROM types;
-		CREATE TABLE gone (a int); CREATE VIEW broken AS SELECT * FROM gone; DROP TABLE gone; CREATE SEQUENCE s;
+		CREATE TABLE gone (a int); CREATE VIEW broken AS SELECT * FROM gone; DROP TABLE gone;
 		CREATE TABLE `odd."name` (`a.b` int); CREATE TABLE other (a int)});
+	$db->sql('CREATE SEQUENCE s') if !$is_mysql;
 	my (undef, undef, $err) = $node->psql('postgres', q{CREATE SCHEMA all_of_it; CREATE SCHEMA my;
 		IMPORT FOREIGN SCHEMA shop FROM SERVER my INTO all_of_it;
 		IMPORT FOREIGN SCHEMA shop LIMIT TO (types, v, "odd.""name") FROM SERVER my INTO my});
@@ -71,6 +76,24 @@ sub test_changed
 	(undef, undef, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
 		SELECT a FROM all_of_it.other});
 	like($err, qr/ERROR:  42703.*Unknown column 'a'/, 'a column was renamed');
+	return;
+}
+
+# Columns that are computed there are read like others.  Those that SELECT * does not show are for queries.
+sub test_columns
+{
+	$db->sql(q{CREATE TABLE computed (id int PRIMARY KEY, a int GENERATED ALWAYS AS (id * 2) VIRTUAL, b varchar(10) GENERATED ALWAYS AS
+			(concat('b', id)) STORED, hidden int INVISIBLE DEFAULT 7); INSERT INTO computed (id) VALUES (1), (2)});
+	pg('IMPORT FOREIGN SCHEMA shop LIMIT TO (computed) FROM SERVER my INTO my');
+	is(pg('SELECT * FROM my.computed WHERE a = 4'), '2|4|b2', 'computed columns, and no invisible one');
+	is(pg(q{SELECT censync_preview('my', query => 'SELECT id, hidden FROM computed WHERE id = 1')}), '{"id": 1, "hidden": 7}',
+		'which a query names');
+	return if !$is_mysql;
+	$db->sql('SET sql_generate_invisible_primary_key = ON; CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (5), (6)');
+	pg('IMPORT FOREIGN SCHEMA shop LIMIT TO (keyless) FROM SERVER my INTO my');
+	is(pg('SELECT * FROM my.keyless ORDER BY 1'), "5\n6", 'a table whose key MySQL has made');
+	is(pg(q{SELECT string_agg(r::text, ' ') FROM censync_preview('my', query => 'SELECT my_row_id, v FROM keyless') r}),
+		'{"v": 5, "my_row_id": 1} {"v": 6, "my_row_id": 2}', 'a query has the key');
 	return;
 }
 

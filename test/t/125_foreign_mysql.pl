@@ -1,4 +1,4 @@
-# Foreign tables over MariaDB: import, with names that are too long here, and what random predicates find there.
+# Foreign tables over MariaDB, or MySQL (test/mysql): import, with names that are too long here, and what random predicates find there.
 #
 # CENSYNC_FOREIGN_SEED and CENSYNC_FOREIGN_PREDICATES as in 115_foreign.pl.
 use strict;

@@ -297,6 +297,7 @@ sub test_import
 		'id b t s l r f m sm dt sdt', 'NOT NULL');
 	is(sql(q(SELECT string_agg(attname, ' ') FROM pg_attribute WHERE attrelid = 'shop.unknown_type'::regclass AND attnum > 0)), 'id', 'a type that is not supported');
 	is(sql(q(SELECT * FROM shop."odd ]name.x""")), '1|x', 'names with everything in them');
+	like(error_of(qq(IMPORT FOREIGN SCHEMA "no $_" FROM SERVER ms INTO shop)), qr/HV000: the server lists a table or column without its name/, "no name of a $_") for qw(table column);
 	is(sql(q(SELECT count(*) FROM shop.types)), 4, 'a scan');
 	is(sql(q(SELECT v FROM shop.two WHERE id >= 1 AND v = 'one')), 'one', 'a scan with conditions');
 	like((map { $_->{sql} // () } log_of($server))[-1], qr/WHERE \[id\] >= 1 AND \[v\] = N'one'$/, 'which were sent');
@@ -345,6 +346,16 @@ sub test_bad_values
 		qq(2 22021 the value of column "v" can't be had: it is no valid text\n)
 		  . q(3 22021 the value of column "v" can't be had: it has the character U+0000, which no text of PostgreSQL can have), 'with the reason');
 	sql(q(SELECT censync_drop_sync('texts')));
+
+	# Numbers of 77 digits, which FreeTDS takes, and moments beyond all calendars.
+	sql(q(CREATE TABLE beyond (id int PRIMARY KEY, n numeric, dt timestamp, t time, d2 timestamp); SELECT censync_create_sync('beyond', 'beyond', 'upsert', server => 'ms', object => 'dbo.beyond')));
+	$run = run_sync($node, 'beyond');
+	is("$run->{status} $run->{records_invalid}", 'completed 4', 'values that no type can have are their records\' own');
+	is(sql(q(SELECT string_agg(concat_ws(' ', record_number, reason_code, reason), E'\n' ORDER BY record_number) FROM censync.records WHERE run_id = ) . $run->{run_id}),
+		join("\n", map { "$_->[0] 08P01 the value of column \"$_->[1]\" can't be had: it is none that its type can have" }
+			  [ 2, 'n' ], [ 3, 'dt' ], [ 4, 't' ], [ 5, 'd2' ]), 'with the reason');
+	is(sql('SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM beyond'), '0 5', 'and no others\'');
+	sql(q(SELECT censync_drop_sync('beyond')));
 }
 
 sub failing_step
@@ -430,7 +441,7 @@ sub test_cancel
 		$session->finish;
 		my $took = time - $start;
 		like($err, qr/57014: canceling statement due to user request/, "$object: canceled");
-		cmp_ok($took, '<', 2.5, sprintf('within %.1f s', $took));
+		cmp_ok($took, '<', 10, sprintf('within %.1f s', $took));
 	}
 	sleep 0.5;
 	cmp_ok(scalar(grep { $_->{event} eq 'attention' } log_of($server)), '>=', 3, 'the server was asked to stop');
@@ -442,13 +453,23 @@ sub test_timeouts
 	create_source('mute', $mute, connect_timeout => 2);
 	my $start = time;
 	like(error_of(preview('two', 'mute')), qr/08001: could not connect to host "localhost" port \d+\nDETAIL:  There was no answer within 2 seconds/, 'nobody answers');
-	cmp_ok(time - $start, '<', 4, 'within the time given');
+	cmp_ok(time - $start, '<', 15, 'soon after the time given');
 	create_source('short', $server, stall_timeout => 1);
 	foreach my $object (qw(slow stalls))
 	{
 		$start = time;
 		like(error_of(preview($object, 'short')), qr/08006: the server sends nothing any more\nDETAIL:  There was not a byte from it for 1 seconds/, "$object: given up");
-		cmp_ok(time - $start, '<', 4, 'within the time given');
+		cmp_ok(time - $start, '<', 15, 'soon after the time given');
+	}
+	create_source('late', $server, timeout => 1);
+	create_source('late_pool', $server, timeout => 1, type => 'azure_synapse');
+	foreach my $case (map { my $object = $_; map { [ $_, $object ] } qw(late late_pool) } qw(slow stalls trickle endless))
+	{
+		my ($name, $object) = @$case;
+		my $query = qq(SELECT count(*) FROM censync_preview('$name', object => 'dbo.$object', "limit" => 2000000000));
+		$start = time;
+		like(error_of($query), qr/08006: the request to "localhost" took longer than 1 s\nHINT:  .*"timeout"/, "$name, $object: took too long");
+		cmp_ok(time - $start, '<', 20, 'within the time given');
 	}
 }
 

@@ -576,7 +576,8 @@ sub test_many_runs
 		on_error_stop => 0, timeout => 300);
 	my @measured = map { [ split /\|/ ] } grep { /^@/ } split /\n/, $out;
 	is(scalar @measured, 2, 'many runs: measured') or diag $err;
-	cmp_ok($measured[1][1], '<=', $measured[0][1], 'many runs: no descriptor is left over');
+	# Files of tables come and go with what the server has open of them; one left by each tunnel would be eighty.
+	cmp_ok($measured[1][1] - $measured[0][1], '<', 10, 'many runs: no descriptor is left over');
 	cmp_ok($measured[1][3] - $measured[0][3], '<', 64 * 1024, 'many runs: memory contexts do not grow');
 	is(join(', ', grep { /^#/ } split /\n/, $out), '', 'many runs: no child, not even a zombie');
 	is(sql(q{SELECT count(*) FROM (SELECT status FROM censync.runs WHERE sync IN ('people', 'far')

@@ -26,6 +26,7 @@ sql(q{CREATE TABLE t (id int PRIMARY KEY, v text); CREATE ROLE etl LOGIN; CREATE
 	CREATE TABLE of_etl (id int PRIMARY KEY, v text); GRANT ALL ON of_etl TO etl, mute});
 
 test_without();
+test_crontab_line();
 sql('CREATE EXTENSION pg_cron');
 test_jobs();
 test_refused();
@@ -55,6 +56,21 @@ sub test_without
 {
 	fails('neither of the two', q{SELECT censync_create_sync('x', 't', 'upsert', query => 'SELECT 1 AS id', schedule => '1 hour')},
 		qr/55000.*nothing that could keep the schedule.*Set shared_preload_libraries = 'censync'.*install pg_cron here.*0 \*\/1 \* \* \*  psql/s);
+	return;
+}
+
+# The line for a crontab does what it says, and nothing else, whatever a name has in it.
+sub test_crontab_line
+{
+	my $name = qq(a "b" \$HOME `id` \\ 100%\n* * * * * touch /tmp/x 'c');
+	my (undef, undef, $err) = $node->psql('postgres', sprintf q{SELECT censync_create_sync(%s, 't', 'upsert', query => 'SELECT 7 AS id', schedule => '15 minutes')}, sql_literal($name));
+	my ($line) = $err =~ /put this into a crontab: (.*)/;
+	ok($line =~ s{^\*/15 \* \* \* \*  psql -X -q -d postgres -U \S+ }{psql -X -q }, 'a line of a crontab, however many a name has');
+	unlike($line =~ s/\\%//gr, qr/%/, 'no percent sign that cron would take');
+	sql(sprintf q{SELECT censync_create_sync(%s, 't', 'upsert', query => 'SELECT 7 AS id')}, sql_literal($name));
+	is(system('/bin/sh', '-c', ($line =~ s/\\%/%/gr) . sprintf q{ '%s'}, $node->connstr('postgres')), 0, 'the shell takes it');
+	is(sql('SELECT status FROM censync.runs'), 'completed', 'and it runs the sync');
+	sql(sprintf q{SELECT censync_drop_sync(%s); DELETE FROM censync.run_log; DELETE FROM t}, sql_literal($name));
 	return;
 }
 
@@ -102,7 +118,15 @@ sub test_run
 		query => 'SELECT 1 AS id, current_user || '' '' || session_user AS v', schedule => '1 minute')});
 	like(jobs(), qr/^censync runs \| \*\/1 \* \* \* \* \| CALL public.censync_sync\('runs'\) \| etl \| postgres \| t$/, 'a job of the owner\'s');
 	ok(wait_for($node, q{SELECT count(*) > 0 FROM censync.runs WHERE sync = 'runs' AND status = 'completed'}, 130), 'pg_cron runs it');
+	is(sql(q{SELECT DISTINCT trigger FROM censync.runs WHERE sync = 'runs'}), 'schedule', 'and the log says that it was the schedule');
 	is(sql('SELECT v FROM of_etl'), 'etl etl', 'as its owner');
+	{
+		local $ENV{PGAPPNAME} = 'pg_cron';
+		sql(q{CALL censync_sync('runs')});
+	}
+	sql(q{CALL censync_sync('runs')});
+	is(sql(q{SELECT string_agg(trigger, ' ') FROM (SELECT trigger FROM censync.runs ORDER BY run_id DESC LIMIT 2) r}), 'manual schedule',
+		'also where pg_cron connects like a client; and nobody else');
 	is(sql(q{SELECT count(*) FROM cron.job_run_details WHERE status = 'succeeded'}) > 0, 1, 'and knows that it went well');
 	return;
 }

@@ -8,6 +8,7 @@ use lib "$FindBin::RealBin/../perl";
 use CensyncTest;
 use Digest::SHA qw(hmac_sha256_base64);
 use JSON::PP;
+use MIME::Base64;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -34,8 +35,11 @@ test_rollback();
 test_in_flight();
 test_who();
 test_secret_is_kept();
+test_secret_address();
 test_options();
+test_others_first();
 test_encoding();
+test_no_encoding();
 
 $node->stop;
 test_by_itself();
@@ -125,6 +129,10 @@ sub test_webhook
 	my $bytes     = $request->{body};
 	utf8::encode($bytes);
 	is($request->{headers}{'x-signature'}, hmac_sha256_base64($bytes, $secret) . '=', 'webhook: HMAC-SHA256 of the body, in base64');
+	my $file = PostgreSQL::Test::Utils::tempdir('hmac') . '/body';
+	append_to_file($file, $bytes);
+	my ($mac) = run_command([ 'openssl', 'dgst', '-sha256', '-hmac', $secret, '-hex', $file ]);
+	is(unpack('H*', decode_base64($request->{headers}{'x-signature'})), $mac =~ s/.* //r, 'webhook: as openssl has it');
 	is($body->{id}, $request->{headers}{'x-event-id'}, 'webhook: its id');
 	is(sql("SELECT event FROM censync.deliveries WHERE event_id = '$body->{id}'"), 'sync.success', 'webhook: by which it can be found');
 	is_deeply([ @$body{qw(sync status trigger records_read records_unchanged database)} ], [ 'good', 'completed', 'manual', 1, 1, 'postgres' ],
@@ -316,8 +324,61 @@ sub test_secret_is_kept
 	return;
 }
 
+# Where the address itself is what nobody else may know.
+sub test_secret_address
+{
+	my $path = '/hook/T0246-s3cr3t-0ther-part';
+	create_hook('', { url => undef, timeout => 1 }, { webhook_url => $http->url($path) });
+	is(sql(q{SELECT ok, detail FROM censync_check('hook')}), 't|the webhook has taken the event "test"', 'secret address: there it is told');
+	is(join(' ', map { $_->{path} } $http->log), $path, 'secret address: and nowhere else');
+	sql('ALTER USER MAPPING FOR postgres SERVER hook OPTIONS (SET webhook_url ' . sql_literal($http->url("$path?delay=30")) . ')');
+	sql(q{CALL censync_sync('good')});
+	like(sql('SELECT last_error FROM censync.deliveries WHERE attempts = 1'), qr/^the request to "http:\/\/127\.0\.0\.1:\d+\*\*\*" took longer than 1 s$/, 'secret address: no message has it');
+	sql('ALTER USER MAPPING FOR postgres SERVER hook OPTIONS (SET webhook_url ' . sql_literal("http://127.0.0.1:1$path") . ')');
+	make_due();
+	sql('CALL censync_deliver()');
+	my $shown = sql('SELECT string_agg(d::text, $$ $$) FROM censync.deliveries d') . sql('SELECT string_agg(d::text, $$ $$) FROM censync.outbox d')
+	  . sql(q{SELECT string_agg(c::text, ' ') FROM censync_check('hook') c});
+	like($shown, qr/could not connect/, 'secret address: nor has another one');
+	unlike($shown, qr/s3cr3t|0ther/, 'secret address: nor any part of it');
+	unlike(slurp_file($node->logfile) =~ s/^.*(?:USER MAPPING).*$//gmr, qr/s3cr3t|0ther/, 'secret address: nor the log');
+	is(sql(q{SET SESSION AUTHORIZATION bob; SELECT umoptions FROM pg_user_mappings WHERE srvname = 'hook'}), '', 'secret address: nor can others read it');
+	my (undef, $err) = attempt(q{ALTER SERVER hook OPTIONS (ADD webhook_url 'https://example.com/x')});
+	like($err, qr/invalid option "webhook_url"/, 'secret address: it is no option of a server');
+	sql('ALTER USER MAPPING FOR postgres SERVER hook OPTIONS (DROP webhook_url)');
+	is(sql(q{SELECT detail FROM censync_check('hook')}), 'the server has no option "url"', 'secret address: without any');
+	return;
+}
+
+# Who does not answer is asked again only after the others.
+sub test_others_first
+{
+	create_hook('/hook/slow?delay=30', { timeout => 1 });
+	create_server($node, 'quick', $http, type => 'webhook', path => '/hook/quick', mapping => {});
+	sql(q{SELECT FROM censync_run('good'); CALL censync_deliver()});
+	is(states(), 'delivered 4, pending 4', 'others first: one hears, one does not');
+	$http->reset;
+	sql(q{SELECT FROM censync_run('good')});
+	make_due();
+	sql('CALL censync_deliver()');
+	is(join(' ', map { $_->{path} =~ s/.*\///r } $http->log), 'quick quick quick quick slow', 'others first: also when both are due');
+	sql('DROP SERVER quick CASCADE');
+	return;
+}
+
 sub test_options
 {
+	create_hook('/hook/options');
+	foreach my $option (qw(records=/x format=csv page_size=5 rate_limit=5 max_response_size=5MB end_of_body=close pagination=link cursor_param=x))
+	{
+		my ($name, $value) = split /=/, $option;
+		sql("ALTER SERVER hook OPTIONS (ADD $name '$value')");
+		like(sql(q{SELECT detail FROM censync_check('hook')}), qr/invalid option "$name"/, "options: $name is of sources");
+		sql("ALTER SERVER hook OPTIONS (DROP $name)");
+	}
+	sql(q{ALTER SERVER hook OPTIONS (ADD ssh_host 'ssh.example.com')});
+	like(sql(q{SELECT detail FROM censync_check('hook')}), qr/ssh_/, 'options: with an SSH host it goes through that');
+	is(scalar($http->log), 0, 'options: and not past it');
 	create_hook('/hook/events', { events => 'sync.failed, alert.*' });
 	sql(q{SELECT FROM censync_run('good'); SELECT FROM censync_run('broken'); CALL censync_deliver()});
 	is(events(), 'sync.failed', 'options: only the events that are wanted');
@@ -352,6 +413,24 @@ sub test_encoding
 	$node->safe_psql('latin', qq{SELECT censync_create_sync('caf\xc3\xa9', 't', 'upsert', query => 'SELECT 1 AS id'); CALL censync_sync('caf\xc3\xa9')});
 	is((bodies())[3]{sync}, "caf\x{e9}", 'encoding: a name in LATIN1');
 	is($node->safe_psql('latin', q{SELECT count(*) FROM censync.deliveries WHERE status = 'delivered'}), 4, 'encoding: signed');
+	return;
+}
+
+# A database of no encoding may have a name that is no text in any.
+sub test_no_encoding
+{
+	local $ENV{PGCLIENTENCODING} = 'SQL_ASCII';
+	$node->safe_psql('postgres', q{CREATE DATABASE raw ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0});
+	$http->reset;
+	$node->safe_psql('raw', 'CREATE EXTENSION censync; CREATE TABLE t (id int PRIMARY KEY)');
+	create_server($node, 'hook', $http, type => 'webhook', path => '/hook/raw?secret=%C3%A9', dbname => 'raw', mapping => { secret => "\xc3\xa9" });
+	my $name = "caf\xe9 \xc3\xa9";
+	$node->safe_psql('raw', qq{SELECT censync_create_sync('$name', 't', 'upsert', query => 'SELECT 1 AS id'); CALL censync_sync('$name')});
+	is((bodies())[3]{sync}, "caf? \x{e9}", 'no encoding: what is no text becomes a question mark');
+	is($node->safe_psql('raw', q{SELECT count(*) FROM censync.deliveries WHERE status = 'delivered'}), 4, 'no encoding: and is told, signed');
+	my $long = "\x01" x 3000;
+	$node->safe_psql('raw', qq{SELECT censync_create_sync('$long', 't', 'upsert', query => 'SELECT 1 AS id'); CALL censync_sync('$long')});
+	is($node->safe_psql('raw', q{SELECT status FROM censync.runs ORDER BY run_id DESC LIMIT 1}), 'completed', 'no encoding: what grows in JSON fits a notification');
 	return;
 }
 

@@ -151,8 +151,8 @@ sub test_alerts_and_deliveries
 	empty();
 	sql(q{INSERT INTO censync.alert_log (sync_id, sync, owner_oid, alert, message, raised_at, last_at, resolved_at)
 			SELECT 1, 'plain', 10, 'failed', 'x', now() - days * interval '1 day', now(), CASE WHEN days <> 500 THEN now() - days * interval '1 day' END FROM unnest('{500,91,89}'::int[]) days;
-		INSERT INTO censync.outbox (event_id, event, sync, owner_oid, server_oid, webhook, body, status, created_at, next_attempt_at, finished_at)
-			SELECT gen_random_uuid(), 'x', 'plain', 10, 0, 'hook', days, CASE WHEN days = 500 THEN 'pending' ELSE 'delivered' END, now(), now() + interval '1 h',
+		INSERT INTO censync.outbox (event_id, event, sync, owner_oid, server_oid, home, webhook, body, status, created_at, next_attempt_at, finished_at)
+			SELECT gen_random_uuid(), 'x', 'plain', 10, 0, censync.home(), 'hook', days, CASE WHEN days = 500 THEN 'pending' ELSE 'delivered' END, now(), now() + interval '1 h',
 				CASE WHEN days <> 500 THEN now() - days * interval '1 day' END FROM unnest('{500,15,13}'::int[]) days});
 	prune();
 	is(sql('SELECT count(*), count(resolved_at) FROM censync.alert_log'), '2|1', 'alerts: are kept like runs; open ones stay');

@@ -21,6 +21,7 @@ my $basic    = 'Basic ' . encode_base64("reader:$secret", '');
 my $json     = JSON::PP->new->canonical;
 my $plain    = JSON::PP->new->canonical->pretty(0);
 my $fake = CensyncFake->new('elasticsearch.py');
+my @failures;
 
 my %orders = (
 	indices => {
@@ -45,6 +46,7 @@ servers();
 test_sql();
 test_sql_samples();
 test_documents();
+test_ahead();
 test_document_samples();
 test_types();
 test_bad_document();
@@ -119,6 +121,7 @@ sub failure
 	my ($status, $out, $err) = $node->psql('postgres',
 		"\\set VERBOSITY verbose\nSELECT p::text FROM censync_preview('"
 		  . ($options{server} // 'es') . "', $how => " . sql_literal($text) . ", \"limit\" => 100$given) p");
+	push @failures, $err;
 	return $status == 0 ? "no error: $out" : $err;
 }
 
@@ -228,6 +231,32 @@ sub test_documents
 	control(indices => { none => { mapping => {}, docs => [] } });
 	is(preview({ object => 'none' }), '', 'documents: none');
 	is_closed('documents, none');
+	return;
+}
+
+# The next page is asked for while this one is read, once it has come: before its last row is needed, and once.
+sub test_ahead
+{
+	fresh(indices => { many => { mapping => { properties => { id => { type => 'long' } } },
+				docs => [ map { [ "d$_", qq({"id":$_}) ] } 1 .. 10000 ] } },
+		queries => { 'SELECT n' => { columns => [ { name => 'n', type => 'long' } ], rows => [ map { "[$_]" } 1 .. 10000 ] } });
+	$node->safe_psql('postgres', q{
+		CREATE FOREIGN TABLE many (id bigint) SERVER es OPTIONS (object 'many', page_size '4000');
+		CREATE FOREIGN TABLE many_sql (n bigint) SERVER es OPTIONS (query 'SELECT n', page_size '3000');
+	});
+	# The first page of SQL comes with the columns: ahead is the third.
+	foreach my $case ([ 'many', qr{^/_search$}, 'id', 2500, 2, 3 ], [ 'many_sql', qr{^/_sql$}, 'n', 4500, 3, 4 ])
+	{
+		my ($table, $path, $column, $most, $ahead, $all) = @$case;
+		$fake->forget_requests;
+		is($fake->asked_while_reading($node, $table, $path, $ahead, $most), $ahead, "ahead: $table, the next page is asked for while one is read");
+		is_closed("ahead: $table");
+
+		$fake->forget_requests;
+		is($node->safe_psql('postgres', "SELECT count(*), sum($column), max($column) FROM $table"), '10000|50005000|10000', "ahead: $table, all rows");
+		is($fake->asked($path), $all, "ahead: $table, each page once");
+		is_closed("ahead: $table, all");
+	}
 	return;
 }
 
@@ -717,5 +746,7 @@ sub test_secrets
 	fresh(rules => [ { path => '/', status => 400, body => qq({"error":{"type":"x","reason":"you sent $basic and $secret"},"status":400}) } ]);
 	my $echo = failure({ object => 'orders' });
 	like($echo, qr/you sent Basic \*\*\* and \*\*\*/, 'an echo of secrets');
+	cmp_ok(scalar(@failures), '>', 30, 'errors of every kind');
+	is_deeply([ grep { my $error = $_; grep { index($error, $_) >= 0 } ($secret, $api_key, $encoded, 'ui2lp2axTNmsyakw9tvNnw', $basic =~ s/Basic //r) } @failures ], [], '... and no secret in any');
 	return;
 }

@@ -16,6 +16,7 @@ use CensyncTest;
 my $key       = 'kQ7-very-s3cret-key';
 my $json      = JSON::PP->new->canonical;
 my $fake = CensyncFake->new('rockset.py');
+my @failures;
 
 my $node = new_node('main', "censync.http_retries = 2");
 my $base = $fake->url;
@@ -29,6 +30,7 @@ test_samples();
 test_async();
 test_objects();
 test_conditions();
+test_ahead();
 test_errors();
 test_secrets();
 done_testing();
@@ -52,6 +54,7 @@ sub preview
 	my $given = %options ? ', options => ' . sql_literal($json->encode(\%options)) : '';
 	my ($status, $out, $err) = $node->psql('postgres',
 		"\\set VERBOSITY verbose\nSELECT p::text FROM censync_preview('rs', $how => " . sql_literal($text) . ", \"limit\" => 100$given) p");
+	push @failures, $err;
 	return $status == 0 ? $out : $err;
 }
 
@@ -156,8 +159,6 @@ OUT
 	return;
 }
 
-# 6.7 (C)
-
 # The statements meanwhile.
 sub statements_of
 {
@@ -195,6 +196,19 @@ sub test_conditions
 	return;
 }
 
+# The first page comes with the columns; the third is asked for while the second is read, and once.
+sub test_ahead
+{
+	fresh(queries => { 'SELECT n' => { rows => [ map { qq({"n":$_}) } 1 .. 10000 ] } });
+	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE many (n bigint) SERVER rs OPTIONS (query 'SELECT n', page_size '3000')});
+	is($fake->asked_while_reading($node, 'many', qr{/pages$}, 2, 4500), 2, 'ahead: the next page is asked for while one is read');
+	$fake->forget_requests;
+	is($node->safe_psql('postgres', 'SELECT count(*), sum(n), max(n) FROM many'), '10000|50005000|10000', 'ahead: all rows');
+	is($fake->asked(qr{/pages$}), 3, 'ahead: each page once');
+	return;
+}
+
+# 6.7 (C)
 sub test_errors
 {
 	my @cases = (
@@ -227,5 +241,7 @@ sub test_secrets
 	is(index($all, $key), -1, 'the key is in no log');
 	fresh(rules => [ { path => '/v1/orgs/self/queries', status => 400, body => qq({"message":"you sent ApiKey $key","type":"INVALIDINPUT"}) } ]);
 	like(preview(query => 'SELECT 1'), qr/you sent (?:ApiKey )?\*\*\*/, 'an echo of the key');
+	cmp_ok(scalar(@failures), '>', 10, 'answers of every kind');
+	is_deeply([ grep { index($_, $key) >= 0 } @failures ], [], '... and the key in none');
 	return;
 }

@@ -79,7 +79,7 @@ def datetime4(v):
 
 
 def decimaln(precision, scale, token=0x6C):
-    size = 5 if precision < 10 else 9 if precision < 20 else 13 if precision < 29 else 17
+    size = 5 if precision < 10 else 9 if precision < 20 else 13 if precision < 29 else 17 if precision < 39 else 33
 
     def write(v):
         if v is None:

@@ -314,6 +314,8 @@ class Session(threading.Thread):
             names = [n for n in names if n in wanted]
         rows = [[n, c.name, c.type_id, c.type_name.split('(')[0], c.precision, c.scale, int(c.nullable)]
                 for n in names for c in tables.TABLES[n].columns]
+        if schema.startswith('no '):
+            rows = [[None if schema == 'no table' else 't', None if schema == 'no column' else 'c', 56, 'int', 10, 0, 1]]
         self.rows(columns, rows)
 
     def select(self, sql):

@@ -2,6 +2,7 @@
 import datetime
 import struct
 
+import edges
 import protocol as tds
 
 D = datetime.date
@@ -192,6 +193,21 @@ def two_results():
     yield tds.colmetadata([tds.Column('other', tds.fixed(0x38, '<i'), False)])
 
 
+def beyond():
+    """Values that the types they are announced as can't have, one in each row but the first and the last."""
+    columns = [number(),
+               Column('n', 'decimal(38,0)', 106, 17, 38, 0, tds.decimaln(77, 0, 0x6A)),
+               Column('dt', 'datetime', 61, 8, 23, 3, tds.byte_len(0x6F, 8, lambda v: struct.pack('<iI', *v))),
+               Column('t', 'time(7)', 41, 5, 16, 7, tds.timen(7)),
+               Column('d2', 'datetime2(7)', 42, 8, 27, 7, tds.datetime2n(7))]
+    rows = [[i, None, None, None, None] for i in range(6)]
+    rows[1][1] = 10 ** 77 - 1
+    rows[2][2] = (2 ** 31 - 1, 0)
+    rows[3][3] = 2 ** 40 - 1
+    rows[4][4] = (D(2024, 2, 29), 2 ** 40 - 1)
+    return Table(columns, rows)
+
+
 def wide():
     return [number()] + [number('c%d' % i, True) for i in range(1, 1000)]
 
@@ -217,6 +233,7 @@ TABLES = {
     'two': Table(ID_V, [[1, 'one'], [2, None]]),
     'undescribed': Table(ID_V, [[1, 'one']], undescribed=True),
     'odd ]name.x"': Table([number(), text('odd ]col"')], [[1, 'x']]),
+    'beyond': beyond(),
     'wide': Table(wide(), [list(range(1000)), [7] + [None] * 999]),
     'big': Table([number(), Column('v', 'varchar(max)', 167, -1, 0, 0, tds.varchar_max(known=False, chunk=1 << 20))], big),
     'endless': Table(ID_V, endless()),
@@ -235,3 +252,4 @@ TABLES = {
     'bad_text': Table(ID_V, [[1, 'fine?'], [2, 'half \ud834 of a pair'], [3, 'nul \0 in it'], [4, 'fine']]),
     'unknown_type': Table([number(), Column('v', 'vector(3)', 255, 20, 0, 0, tds.varbinary(20))], []),
 }
+TABLES.update(edges.tables(Column, Table))

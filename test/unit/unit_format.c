@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "format/decoder.h"
+#include "format/json_leaves.h"
 #include "format/quick_input.h"
 #include "funcapi.h"
 #include "utils/array.h"
@@ -42,6 +43,8 @@ PGDLLEXPORT Datum unit_sniff(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum unit_content_type(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum unit_max_record(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum unit_quick_input(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum unit_leaves(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum unit_leaves_memory(PG_FUNCTION_ARGS);
 
 static const char *const format_names[] = { "auto", "json", "ndjson", "csv" };
 static const char *const kind_names[] = { "null",	"string", "number", "bool",
@@ -52,6 +55,7 @@ static CsFormat read_format(const char *name, CsRowShape *shape);
 static bool feeder_next(Feeder *feeder, CsRecord *record);
 static void feed_piece(Feeder *feeder);
 static void put_record(Feeder *feeder, const CsRecord *record, int64 number, ReturnSetInfo *rsinfo);
+static int read_leaves(FunctionCallInfo fcinfo, CsField **fields);
 static Datum text_array(char **values, int nvalues);
 
 PG_FUNCTION_INFO_V1(unit_decode);
@@ -63,6 +67,8 @@ PG_FUNCTION_INFO_V1(unit_sniff);
 PG_FUNCTION_INFO_V1(unit_content_type);
 PG_FUNCTION_INFO_V1(unit_max_record);
 PG_FUNCTION_INFO_V1(unit_quick_input);
+PG_FUNCTION_INFO_V1(unit_leaves);
+PG_FUNCTION_INFO_V1(unit_leaves_memory);
 
 /* unit_decode(body, format, records, delimiter, columns, chunk) returns setof record */
 Datum
@@ -187,6 +193,40 @@ unit_quick_input(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(OidOutputFunctionCall(output, value)));
 }
 
+/* unit_leaves(object, names, kinds): the texts of the fields of those names */
+Datum
+unit_leaves(PG_FUNCTION_ARGS)
+{
+	CsField *fields;
+	int n = read_leaves(fcinfo, &fields);
+	char **texts = palloc(sizeof(char *) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		texts[i] = fields[i].text;
+		if (texts[i] != NULL && strlen(texts[i]) != fields[i].len)
+			elog(ERROR, "field %d has a wrong length", i);
+	}
+	PG_RETURN_DATUM(text_array(texts, n));
+}
+
+/* Same arguments: bytes that it took to read them. */
+Datum
+unit_leaves_memory(PG_FUNCTION_ARGS)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "unit leaves", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CsField *fields;
+	Size size;
+
+	(void) read_leaves(fcinfo, &fields);
+	MemoryContextSwitchTo(old);
+	size = MemoryContextMemAllocated(context, true);
+	MemoryContextDelete(context);
+	PG_RETURN_INT64((int64) size);
+}
+
 static void
 feeder_open(Feeder *feeder, FunctionCallInfo fcinfo)
 {
@@ -305,6 +345,34 @@ put_record(Feeder *feeder, const CsRecord *record, int64 number, ReturnSetInfo *
 	values[5] = CStringGetTextDatum(record->raw);
 	values[6] = CStringGetTextDatum(cs_decoder_record_json(feeder->decoder, record));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static int
+read_leaves(FunctionCallInfo fcinfo, CsField **fields)
+{
+	CsLeafKind kinds[8];
+	char *names[8];
+	Datum *name_datums;
+	Datum *kind_datums;
+	int n;
+	int nkinds;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &name_datums,
+					  NULL, &n);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), INT4OID, 4, true, TYPALIGN_INT, &kind_datums, NULL,
+					  &nkinds);
+	if (n != nkinds || n > lengthof(kinds))
+		elog(ERROR, "names and kinds are not as many");
+	for (int i = 0; i < n; i++)
+	{
+		names[i] = TextDatumGetCString(name_datums[i]);
+		kinds[i] = (CsLeafKind) DatumGetInt32(kind_datums[i]);
+	}
+	*fields = palloc0(sizeof(CsField) * n);
+	if (!cs_json_leaves_read(cs_json_leaves_create(n, names, kinds),
+							 text_to_cstring(PG_GETARG_TEXT_PP(0)), *fields))
+		elog(ERROR, "it has what is no character");
+	return n;
 }
 
 /* NULL pointers become NULLs. */

@@ -472,7 +472,7 @@ def sheets(request, rest):
                        "valueRanges": [gs_values(world, text, render) for text in request.query["ranges"]]})
     if len(parts) == 2 and "ranges" in request.query:
         return pretty(world["formats"])
-    if len(parts) == 2 and request.query == {"fields": "properties(title,locale,timeZone),sheets.properties"}:
+    if len(parts) == 2 and request.query == {"fields": "properties(title,locale,timeZone),sheets.properties,namedRanges"}:
         return pretty(gs_tabs(request, world))
     raise Refused(400, "unexpected request")
 

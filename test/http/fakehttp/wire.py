@@ -191,9 +191,18 @@ class Connection(socketserver.BaseRequestHandler):
         try:
             if not self.read_request(request):
                 return False
+        except Refused as refused:
+            return self.answer(request, error_response(refused))
+        try:
             answer = self.server.route(request)
         except Refused as refused:
             answer = error_response(refused)
+        except OSError as error:
+            # Not of this connection, whose troubles are part of a test.
+            raise RuntimeError("an answer could not be made") from error
+        return self.answer(request, answer)
+
+    def answer(self, request, answer):
         with self.state.busy_with(self, request, answer.status):
             if isinstance(answer, Script):
                 answer.run(self)
