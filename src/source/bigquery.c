@@ -3,7 +3,8 @@
  *		Source: Google BigQuery, by its REST API v2.
  *
  * A query runs as a job, whose result is then read page by page; rows of a
- * table are listed, which costs nothing; views are queried.
+ * table are listed, which costs nothing, unless not all are wanted; views are
+ * queried.
  */
 #include "postgres.h"
 
@@ -38,16 +39,18 @@ static void describe_object(BqSession *session);
 static void set_table_path(BqSession *session, const char *project, const char *dataset,
 						   const char *table);
 static void run(BqSession *session);
-static json_t *submit(BqSession *session, int *status);
-static char *query_body(BqSession *session);
+static json_t *submit(BqSession *session, bool dry, int *status);
+static char *query_body(BqSession *session, bool dry);
 static json_t *await_job(BqSession *session, json_t *answer, int *status);
 static bool is_complete(const json_t *answer);
 static bool may_run_again(const json_t *answer);
 static void note_job(BqSession *session, const json_t *answer);
 static char *job_path(const BqSession *session, const char *verb, const char *parameters);
 static void take_result(BqSession *session, const json_t *answer);
+static void throw_no_rows(const BqSession *session, const json_t *answer) pg_attribute_noreturn();
+static void dry_run(BqSession *session);
 static void narrow(CsServiceSession *base, const bool *needed);
-static char *quoted_names(const BqSession *session, const bool *needed, const char *quote);
+static char *names_of(const BqSession *session, const bool *needed);
 static void keep_columns(BqSession *session, const bool *needed);
 static bool next_part(CsServiceSession *base, CsServicePart *part);
 static char *page_url(const BqSession *session, const char *token);
@@ -67,6 +70,8 @@ const CsService cs_source_bigquery = {
 	.guess_next = guess_next,
 	.end_part = end_part,
 	.list = cs_bq_list,
+	.takes = cs_bq_takes,
+	.statement = cs_bq_statement,
 	.probe = cs_bq_probe,
 };
 
@@ -109,9 +114,12 @@ describe(CsServiceSession *base)
 {
 	BqSession *session = (BqSession *) base;
 
-	if (base->spec->query)
+	base->since = true;
+	if (cs_warehouse_defers(&cs_bq_dialect, base->spec))
+		dry_run(session);
+	else if (base->spec->query)
 	{
-		session->statement = base->spec->query;
+		session->statement = cs_warehouse_first_statement(&cs_bq_dialect, base->spec, NULL);
 		run(session);
 	}
 	else if (base->spec->object)
@@ -145,10 +153,9 @@ describe_object(BqSession *session)
 						errhint("It must be a table or view with a schema.")));
 	cs_bq_set_columns(&session->base, fields, n);
 	type = cs_json_text(answer, "type");
-	if (type && strcmp(type, "TABLE") != 0 && strcmp(type, "SNAPSHOT") != 0 &&
-		strcmp(type, "CLONE") != 0)
-		session->statement =
-			psprintf("`%s.%s.%s`", project ? project : session->project, dataset, table);
+	session->is_listable = type == NULL || strcmp(type, "TABLE") == 0 ||
+						   strcmp(type, "SNAPSHOT") == 0 || strcmp(type, "CLONE") == 0;
+	session->from = psprintf("`%s.%s.%s`", project ? project : session->project, dataset, table);
 }
 
 /* [project.]dataset.table, or [project:]; the project may have dots itself.  Returns the table. */
@@ -193,6 +200,27 @@ set_table_path(BqSession *session, const char *project, const char *dataset, con
 								   cs_url_encode(dataset), cs_url_encode(table));
 }
 
+/* What columns the query has: costs nothing. */
+static void
+dry_run(BqSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->base.context);
+	int status;
+	json_t *answer;
+	int n;
+	BqField *fields;
+
+	session->statement = session->base.spec->query;
+	answer = submit(session, true, &status);
+	if (status >= 300)
+		cs_bq_throw(session, answer, status);
+	fields = cs_bq_fields(json_object_get(answer, "schema"), &n);
+	if (n == 0)
+		throw_no_rows(session, answer);
+	cs_bq_set_columns(&session->base, fields, n);
+	MemoryContextSwitchTo(old);
+}
+
 /* Runs the statement to its end, and looks at the result, none of whose rows are asked for yet. */
 static void
 run(BqSession *session)
@@ -202,7 +230,7 @@ run(BqSession *session)
 	for (int jobs = 1;; jobs++)
 	{
 		int status;
-		json_t *answer = await_job(session, submit(session, &status), &status);
+		json_t *answer = await_job(session, submit(session, false, &status), &status);
 
 		cs_service_set_farewell(&session->base, NULL);
 		if (status < 300)
@@ -218,10 +246,11 @@ run(BqSession *session)
 }
 
 static json_t *
-submit(BqSession *session, int *status)
+submit(BqSession *session, bool dry, int *status)
 {
 	char *path = psprintf("/projects/%s/queries", cs_url_encode(cs_bq_project(session)));
-	CsHttpRequest *request = cs_service_request(&session->base, "POST", path, query_body(session));
+	CsHttpRequest *request =
+		cs_service_request(&session->base, "POST", path, query_body(session, dry));
 	CsKeptAnswer kept;
 	json_t *answer;
 
@@ -238,7 +267,7 @@ submit(BqSession *session, int *status)
 }
 
 static char *
-query_body(BqSession *session)
+query_body(BqSession *session, bool dry)
 {
 	const char *billed = cs_option_get(session->base.options, "maximum_bytes_billed");
 	StringInfoData json;
@@ -247,6 +276,8 @@ query_body(BqSession *session)
 	appendStringInfo(&json, "{\"query\": %s, \"useLegacySql\": false, \"timeoutMs\": %d",
 					 cs_json_quote(session->statement), FIRST_WAIT);
 	appendStringInfo(&json, ", \"maxResults\": 0, \"requestId\": \"%s\"", cs_service_random_id());
+	if (dry)
+		cs_bq_append_member(&json, "dryRun", "true");
 	if (session->location)
 		cs_bq_append_member(&json, "location", cs_json_quote(session->location));
 	if (billed)
@@ -353,21 +384,13 @@ job_path(const BqSession *session, const char *verb, const char *parameters)
 static void
 take_result(BqSession *session, const json_t *answer)
 {
-	const char *kind = json_string_value(json_object_get(answer, "statementType"));
 	BqField *fields;
 	int n;
 
 	session->base.total = cs_json_int(answer, "totalRows", -1);
 	fields = cs_bq_fields(json_object_get(answer, "schema"), &n);
 	if (n == 0 || session->base.total < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the source query returns no rows"),
-				 kind ? errdetail("BigQuery takes it for a statement of type %s.",
-								  cs_http_redact(session->base.http, kind, (int) strlen(kind), 60))
-					  : 0,
-				 errhint("It must be one statement that returns rows, or a script that ends "
-						 "with one.")));
+		throw_no_rows(session, answer);
 	if (session->job == NULL && session->answer == NULL && session->base.total > 0)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("the service did not say which job has the result"),
@@ -376,38 +399,54 @@ take_result(BqSession *session, const json_t *answer)
 	session->submitted = true;
 }
 
-/* Only now is it known which columns a view is asked for. */
+static void
+throw_no_rows(const BqSession *session, const json_t *answer)
+{
+	const char *kind = json_string_value(json_object_get(answer, "statementType"));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the source query returns no rows"),
+			 kind ? errdetail("BigQuery takes it for a statement of type %s.",
+							  cs_http_redact(session->base.http, kind, (int) strlen(kind), 60))
+				  : 0,
+			 errhint("It must be one statement that returns rows, or a script that ends "
+					 "with one.")));
+}
+
+/* Only now is it known which columns, and which rows, an object is asked for.  Listing costs nothing, but
+ * can't choose rows, and lacks those that were streamed a moment ago: an incremental read would never see them. */
 static void
 narrow(CsServiceSession *base, const bool *needed)
 {
 	BqSession *session = (BqSession *) base;
+	const CsReadSpec *spec = base->spec;
 
 	if (session->submitted)
 		return;
-	if (session->statement)
+	if (spec->query || !session->is_listable || spec->since ||
+		cs_sql_narrows(&cs_bq_dialect, spec, base->columns, base->ncolumns))
 	{
-		session->statement =
-			psprintf("SELECT %s FROM %s", quoted_names(session, needed, "`"), session->statement);
+		session->statement = cs_sql_select_needed(&cs_bq_dialect, spec, base->columns,
+												  base->ncolumns, needed, session->from);
 		run(session);
 		return;
 	}
-	session->fields = quoted_names(session, needed, "");
+	session->fields = names_of(session, needed);
 	keep_columns(session, needed);
 }
 
 /* The columns by comma; the first of them if none is needed. */
 static char *
-quoted_names(const BqSession *session, const bool *needed, const char *quote)
+names_of(const BqSession *session, const bool *needed)
 {
 	StringInfoData names;
 
 	initStringInfo(&names);
 	for (int i = 0; i < session->base.ncolumns; i++)
 		if (needed[i])
-			appendStringInfo(&names, "%s%s%s%s", names.len ? "," : "", quote,
-							 session->base.columns[i].name, quote);
+			appendStringInfo(&names, "%s%s", names.len ? "," : "", session->base.columns[i].name);
 	if (names.len == 0)
-		appendStringInfo(&names, "%s%s%s", quote, session->base.columns[0].name, quote);
+		appendStringInfoString(&names, session->base.columns[0].name);
 	return names.data;
 }
 

@@ -7,6 +7,7 @@
 
 #include "lib/stringinfo.h"
 #include "source/google_auth.h"
+#include "source/service_statement.h"
 
 /* A field of a schema: a column, or a member of a STRUCT. */
 typedef struct BqField
@@ -16,7 +17,8 @@ typedef struct BqField
 	char *element; /* RANGE: of its bounds */
 	bool repeated;
 	bool required;
-	int64 precision; /* 0: not said, as the following */
+	bool picoseconds; /* TIMESTAMP: more than is sent of it */
+	int64 precision;  /* 0: not said, as the following */
 	int64 scale;
 	int64 length;
 	int nfields; /* STRUCT */
@@ -31,8 +33,10 @@ typedef struct BqSession
 	const char *dataset;  /* that unqualified names in a query are of, or NULL */
 	const char *location; /* or NULL */
 	const char *
-		statement; /* what is run: the query, or one over a view; NULL: rows of a table are listed */
+		statement; /* what is run: the query, or one over the object; NULL: rows of a table are listed */
 	char *table_path; /* of the object */
+	char *from;		  /* the object as a statement names it */
+	bool is_listable; /* it is a table */
 	char *fields;	  /* selectedFields of it, or NULL */
 	char *job;		  /* once it runs */
 	char *job_project;
@@ -62,6 +66,12 @@ extern void cs_bq_set_column(CsColumn *column, CsCell *cell, BqField *field);
 /* TIMESTAMP, in whatever form a server of this API has it: microseconds, seconds with a fraction, with an
  * exponent, too, or ISO 8601. */
 extern Datum cs_bq_cell_timestamp(CsCell *cell, const CsField *field, char **why);
+
+/* bigquery_statement.c: the dialect; CsService.takes, CsService.statement. */
+extern const CsDialect cs_bq_dialect;
+extern bool cs_bq_takes(const CsReadSpec *spec, const CsColumn *column, CsComparison comparison,
+						Oid type, bool *exactly);
+extern char *cs_bq_statement(const CsReadSpec *spec);
 
 /* bigquery_range.c */
 extern void cs_bq_set_range(CsColumn *column, CsCell *cell, const BqField *field);

@@ -74,6 +74,7 @@ cs_bq_set_column(CsColumn *column, CsCell *cell, BqField *field)
 		cell->fields = field;
 		return;
 	}
+	column->opaque = field->picoseconds;
 	if (cs_cell_set_named(column, cell, types, lengthof(types), field->type))
 		return;
 	if (strcmp(field->type, "NUMERIC") == 0 || strcmp(field->type, "BIGNUMERIC") == 0)
@@ -114,6 +115,7 @@ read_field(BqField *field, const json_t *definition)
 	field->precision = cs_json_int(definition, "precision", 0);
 	field->scale = cs_json_int(definition, "scale", 0);
 	field->length = cs_json_int(definition, "maxLength", 0);
+	field->picoseconds = cs_json_int(definition, "timestampPrecision", 6) > 6;
 	field->fields = cs_bq_fields(definition, &field->nfields);
 }
 
@@ -170,6 +172,7 @@ set_text(CsColumn *column, CsCell *cell, const BqField *field)
 		cs_cell_set(column, cell, VARCHAROID, (int32) field->length + VARHDRSZ, cs_cell_text);
 	else
 		cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+	column->opaque = strcmp(field->type, "STRING") != 0;
 }
 
 /* [-]years-months [-]days [-]hours:minutes:seconds[.fraction]: each part has its own sign, whatever

@@ -14,13 +14,11 @@
 #include <limits.h>
 
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 
 #include "net/url.h"
 #include "source/databricks.h"
 #include "source/option_table.h"
 #include "source/services.h"
-#include "source/sql_statement.h"
 
 #define STATEMENTS "/api/2.0/sql/statements"
 
@@ -43,10 +41,6 @@ static void ask_storage(CsDatabricks *session, CsServicePart *part, int chunk);
 static const json_t *find_link(const json_t *links, int chunk);
 static List *headers_of(json_t *headers);
 
-static const CsDialect dialect = { .open_quote = '`',
-								   .close_quote = '`',
-								   .backslash_escapes = true };
-
 const CsService cs_source_databricks = {
 	.base = CS_SERVICE("databricks", CS_FOR_DATABRICKS),
 	.create = create,
@@ -57,6 +51,8 @@ const CsService cs_source_databricks = {
 	.next_part = next_part,
 	.again = again,
 	.list = cs_databricks_list,
+	.takes = cs_databricks_takes,
+	.statement = cs_databricks_statement,
 	.probe = probe,
 };
 
@@ -74,17 +70,18 @@ create(const CsReadSpec *spec pg_attribute_unused(), CsOptionSet *options)
 static void
 describe(CsServiceSession *base)
 {
-	if (base->spec->query)
-		run((CsDatabricks *) base, base->spec->query);
-	else if (base->spec->object)
-		run((CsDatabricks *) base,
-			psprintf("SELECT * FROM %s LIMIT 0", cs_sql_object_name(&dialect, base->spec->object)));
-	else
+	CsDatabricks *session = (CsDatabricks *) base;
+	const CsDialect *dialect = cs_databricks_dialect(base->spec);
+
+	if (base->spec->query == NULL && base->spec->object == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source of type \"databricks\" needs a query or an object")));
+	base->since = true;
+	session->deferred = cs_warehouse_defers(dialect, base->spec);
+	run(session, cs_warehouse_first_statement(dialect, base->spec, cs_databricks_from(base->spec)));
 }
 
-/* A query has run; of an object, now its rows are asked for. */
+/* A query has run, unless more is known to be asked for now; of an object, its rows are. */
 static void
 narrow(CsServiceSession *base, const bool *needed)
 {
@@ -92,13 +89,14 @@ narrow(CsServiceSession *base, const bool *needed)
 	CsColumn *before = base->columns;
 	int nbefore = base->ncolumns;
 
-	if (base->spec->query)
+	if (base->spec->query && !session->deferred)
 		return;
-	for (int i = 0; i < nbefore; i++)
+	for (int i = 0; base->spec->object && i < nbefore; i++)
 		before[i].expression = expression_of(&before[i]);
-	run(session, cs_sql_select_needed(&dialect, base->spec, before, nbefore, needed,
-									  cs_sql_object_name(&dialect, base->spec->object)));
-	keep_described(session, before, nbefore);
+	run(session, cs_sql_select_needed(cs_databricks_dialect(base->spec), base->spec, before,
+									  nbefore, needed, cs_databricks_from(base->spec)));
+	if (base->spec->object)
+		keep_described(session, before, nbefore);
 }
 
 static bool
@@ -144,7 +142,7 @@ expression_of(const CsColumn *column)
 	StringInfoData name;
 
 	initStringInfo(&name);
-	cs_sql_append_name(&name, &dialect, column->name);
+	cs_sql_append_name(&name, &cs_databricks_object_dialect, column->name);
 	switch (column->typid)
 	{
 		case TIMESTAMPTZOID:
@@ -234,7 +232,7 @@ submission_body(CsDatabricks *session, const char *statement)
 					 ",\"wait_timeout\":\"0s\",\"on_wait_timeout\":\"CONTINUE\","
 					 "\"disposition\":\"%s\",\"format\":\"JSON_ARRAY\"}",
 					 session->external ? "EXTERNAL_LINKS" : "INLINE");
-	return pg_server_to_any(json.data, json.len, PG_UTF8);
+	return json.data;
 }
 
 static void

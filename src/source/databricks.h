@@ -7,6 +7,7 @@
 
 #include "net/auth.h"
 #include "source/service.h"
+#include "source/service_statement.h"
 
 /* In the session's context, as is what it points to. */
 typedef struct CsDatabricks
@@ -15,6 +16,7 @@ typedef struct CsDatabricks
 	CsAuth *auth;
 	const char *warehouse;
 	const char *statement; /* its id, whose result is read */
+	bool deferred;		   /* the query was described, and has not run */
 	bool external;		   /* chunks are behind links */
 	int nchunks;
 	int64 *chunk_rows; /* announced, per chunk; -1: not */
@@ -32,6 +34,20 @@ extern void cs_databricks_refuse(CsServiceSession *base, int status, const char 
 
 /* Throws unless the status of a statement is that of success, or of one that goes on (false). */
 extern bool cs_databricks_check_status(CsServiceSession *base, const json_t *answer);
+
+/* databricks_statement.c */
+extern const CsDialect cs_databricks_object_dialect;
+
+/* The dialect for what is read. */
+extern const CsDialect *cs_databricks_dialect(const CsReadSpec *spec);
+
+/* As CsService.takes, CsService.statement. */
+extern bool cs_databricks_takes(const CsReadSpec *spec, const CsColumn *column,
+								CsComparison comparison, Oid type, bool *exactly);
+extern char *cs_databricks_statement(const CsReadSpec *spec);
+
+/* Its object as a statement names it, 42602 if it is no name; NULL: it has none. */
+extern const char *cs_databricks_from(const CsReadSpec *spec);
 
 /* A column of that type, as the manifest or Unity Catalog name it. */
 extern void cs_databricks_set_type(CsColumn *column, CsCell *cell, const char *type,

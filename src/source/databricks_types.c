@@ -49,8 +49,11 @@ cs_databricks_set_type(CsColumn *column, CsCell *cell, const char *type, int64 p
 					cs_cell_numeric);
 		return;
 	}
-	if (!cs_cell_set_named(column, cell, types, lengthof(types), type))
-		cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+	if (cs_cell_set_named(column, cell, types, lengthof(types), type))
+		return;
+	cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+	column->opaque = pg_strcasecmp(type, "STRING") != 0 && pg_strcasecmp(type, "CHAR") != 0 &&
+					 pg_strcasecmp(type, "VARCHAR") != 0;
 }
 
 /* INTERVAL '1-2' YEAR TO MONTH */

@@ -49,6 +49,8 @@ const CsService cs_source_elasticsearch = {
 	.end_part = end_part,
 	.spread = cs_elastic_search_spread,
 	.list = list,
+	.takes = cs_elastic_takes,
+	.statement = cs_elastic_statement,
 	.probe = probe,
 };
 
@@ -68,6 +70,8 @@ create(const CsReadSpec *spec, CsOptionSet *options)
 		session->search = cs_elastic_search_members(session, query);
 	else if (query == NULL)
 		session->search = "";
+	else if (spec->limit > 0)
+		session->page_size = (int) Min(session->page_size, spec->limit);
 	if (query && session->search && session->index == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 						errmsg("a search needs the option \"index\""),
@@ -270,6 +274,7 @@ describe(CsServiceSession *base)
 	char *path;
 
 	cs_elastic_detect(session);
+	base->since = session->search != NULL;
 	if (session->search == NULL)
 	{
 		cs_elastic_sql_describe(session);

@@ -8,6 +8,14 @@
 #include "source/elasticsearch_types.h"
 #include "source/service.h"
 
+/* What is compared of a column by a search. */
+typedef struct ElasticComparable
+{
+	const char *field; /* in searches */
+	const char *type;  /* of the mapping, the same in all indices; NULL: it can't be compared */
+	int max_len;	   /* texts that are longer may not be found */
+} ElasticComparable;
+
 /* In the session's context, as is all it points to. */
 typedef struct ElasticSession
 {
@@ -16,7 +24,8 @@ typedef struct ElasticSession
 	const char *search; /* the members of a search body that are sent on, each with a comma behind
 							   * it; "" of an object; NULL: an SQL query */
 	const char *sort;	/* the body's, JSON; or NULL */
-	bool has_query;		/* the body has one */
+	const char *query;	/* likewise */
+	bool no_filter;		/* the body has something that a filter can't be added to */
 	int page_size;		/* rows asked for at a time */
 	const char *page_timeout; /* how long the service keeps its state between two pages */
 
@@ -38,10 +47,12 @@ typedef struct ElasticSession
 	const char *source;	  /* the fields that are asked for, JSON */
 	CsJsonLeaves *leaves; /* of those columns that are needed */
 	int nleaves;
-	int *column_leaves;		  /* per column: its leaf, or -1 */
-	char **paths;			  /* per column: its field in documents; NULL: it is _id or _index */
-	CsLeafKind *kinds;		  /* per column */
-	StringInfoData last_sort; /* of the last hit of the page; empty: no hit was there */
+	int *column_leaves; /* per column: its leaf, or -1 */
+	char **paths;		/* per column: its field in documents; NULL: it is _id or _index */
+	CsLeafKind *kinds;	/* per column */
+	ElasticComparable *comparable; /* per column */
+	const char *filter;			   /* what documents must fulfil, clauses by comma; or NULL */
+	StringInfoData last_sort;	   /* of the last hit of the page; empty: no hit was there */
 } ElasticSession;
 
 /* elasticsearch.c */
@@ -84,5 +95,21 @@ extern CsField *cs_elastic_search_spread(CsServiceSession *base, CsRecord *raw);
 
 /* Sets columns, cells, paths and kinds of the session by the mappings (GET /index/_mapping). */
 extern void cs_elastic_mapping_set(ElasticSession *session, const json_t *mappings);
+
+/* elasticsearch_filter.c */
+
+/* Which columns of the session can be compared, by the mappings. */
+extern void cs_elastic_comparable_set(ElasticSession *session, const json_t *mappings);
+
+/* What of the session's conditions and bound its searches are sent; with them, the limit. */
+extern void cs_elastic_filter_set(ElasticSession *session);
+
+/* A query, or all documents (NULL), with a filter, or without (NULL). */
+extern char *cs_elastic_filtered(const char *query, const char *filter);
+
+/* As CsService.takes, CsService.statement. */
+extern bool cs_elastic_takes(const CsReadSpec *spec, const CsColumn *column,
+							 CsComparison comparison, Oid type, bool *exactly);
+extern char *cs_elastic_statement(const CsReadSpec *spec);
 
 #endif /* CS_ELASTICSEARCH_H */

@@ -88,6 +88,7 @@ cs_elastic_mapping_set(ElasticSession *session, const json_t *mappings)
 	drop_inner(&fields);
 	follow_aliases(&fields);
 	set_columns(&fields, json_object_size(mappings) > 1);
+	cs_elastic_comparable_set(session, mappings);
 }
 
 static void

@@ -61,6 +61,7 @@ cs_elastic_search_members(ElasticSession *session, const char *body)
 											"fields",
 											"highlight",
 											"profile",
+											"query",
 											"size",
 											"sort",
 											"seq_no_primary_term",
@@ -69,6 +70,10 @@ cs_elastic_search_members(ElasticSession *session, const char *body)
 											"track_total_hits",
 											"version",
 											NULL };
+	/* A filter of the query would mean something else with them. */
+	static const char *const unfiltered[] = { "knn",		  "min_score", "rank",
+											  "rescore",	  "retriever", "runtime_mappings",
+											  "sub_searches", NULL };
 	StringInfoData members;
 	const char *name;
 	const char *value;
@@ -87,7 +92,8 @@ cs_elastic_search_members(ElasticSession *session, const char *body)
 		if (name_len == 4 && strncmp(name, "size", 4) == 0 && *value > '0' && *value <= '9')
 			session->page_size = cs_option_int(pnstrdup(value, len));
 		if (name_len == 5 && strncmp(name, "query", 5) == 0)
-			session->has_query = true;
+			session->query = pnstrdup(value, len);
+		session->no_filter |= is_in(unfiltered, name, name_len);
 		if (!is_in(replaced, name, name_len) && !(name_len == 4 && strncmp(name, "from", 4) == 0))
 			appendStringInfo(&members, "\"%.*s\":%.*s,", name_len, name, len, value);
 	}
@@ -156,6 +162,7 @@ cs_elastic_search_narrow(ElasticSession *session, const bool *needed)
 	appendStringInfoChar(&source, ']');
 	session->source = session->nleaves == 0 ? "false" : all ? "true" : source.data;
 	session->leaves = cs_json_leaves_create(session->nleaves, names, kinds);
+	cs_elastic_filter_set(session);
 	base->nmembers = HIT_MEMBERS;
 	base->members = (char **) hit_members;
 }
@@ -247,10 +254,8 @@ page_body(ElasticSession *session, const char *pit, const char *after, bool firs
 	initStringInfo(&body);
 	appendStringInfo(&body, "{\"size\":%d,\"pit\":{\"id\":%s,\"keep_alive\":%s},",
 					 session->page_size, cs_json_quote(pit), cs_json_quote(session->page_timeout));
-	appendStringInfoString(&body, session->search);
-	if (!session->has_query)
-		appendStringInfoString(&body, "\"query\":{\"match_all\":{}},");
-	appendStringInfoString(&body, "\"sort\":[");
+	appendStringInfo(&body, "%s\"query\":%s,\"sort\":[", session->search,
+					 cs_elastic_filtered(session->query, session->filter));
 	if (sort)
 	{
 		const char *value = sort;

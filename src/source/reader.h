@@ -37,6 +37,7 @@ typedef struct CsColumn
 	bool not_null; /* declared so there; false: not, or nobody knows */
 	const char
 		*expression; /* SQL that the column of an object must be read by, or NULL: its name */
+	bool opaque; /* something else there than what it is shown as: can't be compared with that */
 } CsColumn;
 
 /* A table or view of a source, for IMPORT FOREIGN SCHEMA.  In the context of the call that listed it. */

@@ -33,7 +33,11 @@ static int error_code(int status, const char *type);
 static const char *error_hint(int status);
 static void check_answer(RocksetSession *session, const json_t *document);
 static void describe(CsServiceSession *base);
-static char *select_all(const RocksetSession *session, char **workspace, char **name);
+static void narrow(CsServiceSession *base, const bool *needed);
+static char *statement(const CsReadSpec *spec);
+static char *from_of(const char *object, const char *default_workspace, char **workspace,
+					 char **name);
+static const json_t *run(RocksetSession *session, const char *query);
 static char *submit(RocksetSession *session, const char *query);
 static char *await_end(RocksetSession *session, char *answer);
 static CsHttpRequest *page_request(RocksetSession *session, const char *cursor);
@@ -52,12 +56,15 @@ const CsService cs_source_rockset = {
 	.authorize = cs_service_authorize_fixed,
 	.refuse = refuse,
 	.describe = describe,
+	.narrow = narrow,
 	.next_part = next_part,
 	.sequential = true,
 	.guess_next = guess_next,
 	.end_part = end_part,
 	.spread = spread,
 	.list = list,
+	.takes = cs_rockset_takes,
+	.statement = statement,
 	.probe = probe,
 };
 
@@ -196,10 +203,9 @@ describe(CsServiceSession *base)
 {
 	RocksetSession *session = (RocksetSession *) base;
 	const char *query = base->spec->query;
-	char *workspace = NULL;
-	char *name = NULL;
+	char *workspace;
+	char *name;
 	const json_t *document;
-	bool described = false;
 
 	if (query == NULL && base->spec->object == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
@@ -207,33 +213,74 @@ describe(CsServiceSession *base)
 						errhint("Give a collection as object, or a query.")));
 	if (query == NULL)
 	{
-		query = select_all(session, &workspace, &name);
-		described = cs_rockset_set_described_columns(session, workspace, name);
+		char *from = from_of(base->spec->object, session->workspace, &workspace, &name);
+
+		base->since = true;
+		if (cs_rockset_set_described_columns(session, workspace, name))
+		{
+			session->from = from;
+			start_members(session);
+			return;
+		}
+		query = psprintf("SELECT * FROM %s", from);
 	}
-	session->first_page = await_end(session, submit(session, query));
-	document = cs_json_parse_without(session->first_page, "/results");
-	check_answer(session, document);
-	set_pages(session, document);
-	if (!described &&
-		!cs_rockset_set_declared_columns(session, json_object_get(document, "column_fields")))
+	document = run(session, query);
+	if (!cs_rockset_set_declared_columns(session, json_object_get(document, "column_fields")))
 		cs_rockset_set_found_columns(session);
 	start_members(session);
 }
 
+/* A collection was described; now it is known which columns and rows are wanted. */
+static void
+narrow(CsServiceSession *base, const bool *needed)
+{
+	RocksetSession *session = (RocksetSession *) base;
+
+	if (session->from)
+		(void) run(session, cs_sql_select_needed(&cs_rockset_dialect, base->spec, base->columns,
+												 base->ncolumns, needed, session->from));
+}
+
+static char *
+statement(const CsReadSpec *spec)
+{
+	char *workspace;
+	char *name;
+
+	if (spec->query)
+		return pstrdup(spec->query);
+	return cs_warehouse_statement(&cs_rockset_dialect, spec,
+								  from_of(spec->object, NULL, &workspace, &name));
+}
+
 /* collection, or workspace.collection */
 static char *
-select_all(const RocksetSession *session, char **workspace, char **name)
+from_of(const char *object, const char *default_workspace, char **workspace, char **name)
 {
-	const char *object = session->base.spec->object;
 	const char *dot = strrchr(object, '.');
 
-	*workspace = dot ? pnstrdup(object, dot - object) : pstrdup(session->workspace);
+	*workspace = dot ? pnstrdup(object, dot - object) : (char *) default_workspace;
 	*name = pstrdup(dot ? dot + 1 : object);
-	if (strpbrk(*workspace, "\"") || strpbrk(*name, "\""))
+	if (strpbrk(*name, "\"") || (*workspace && strpbrk(*workspace, "\"")))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
 						errmsg("the name of a collection has no double quotes"),
 						errhint("Give it as workspace.collection.")));
-	return psprintf("SELECT * FROM \"%s\".\"%s\"", *workspace, *name);
+	return *workspace ? psprintf("\"%s\".\"%s\"", *workspace, *name) : psprintf("\"%s\"", *name);
+}
+
+/* The statement's first page, and what it says but for its rows. */
+static const json_t *
+run(RocksetSession *session, const char *query)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->base.context);
+	const json_t *document;
+
+	session->first_page = await_end(session, submit(session, query));
+	document = cs_json_parse_without(session->first_page, "/results");
+	check_answer(session, document);
+	set_pages(session, document);
+	MemoryContextSwitchTo(old);
+	return document;
 }
 
 /* The answer to a statement, which may say that it still runs. */

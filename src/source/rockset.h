@@ -7,6 +7,7 @@
 
 #include "source/rockset_types.h"
 #include "source/service.h"
+#include "source/service_statement.h"
 
 #define CS_ROCKSET_SELF "/v1/orgs/self"
 
@@ -20,9 +21,15 @@ typedef struct RocksetSession
 	char *first_page;	   /* its answer, until it is read */
 	char *cursor;		   /* of the next page; NULL: there is none */
 	CsJsonLeaves *wrapper; /* reads one value's */
+	char *from;			   /* the collection as a statement names it, while it is described alone */
 	bool open_ended;	   /* the columns are those of the first page alone */
 	bool ended;
 } RocksetSession;
+
+/* rockset_statement.c: the dialect of collections; CsService.takes. */
+extern const CsDialect cs_rockset_dialect;
+extern bool cs_rockset_takes(const CsReadSpec *spec, const CsColumn *column,
+							 CsComparison comparison, Oid type, bool *exactly);
 
 /* rockset_columns.c: these set columns and cells of the session; false: there are none. */
 extern bool cs_rockset_set_declared_columns(RocksetSession *session, const json_t *fields);

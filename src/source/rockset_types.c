@@ -34,9 +34,15 @@ void
 cs_rockset_type_set(CsColumn *column, CsCell *cell, const char *type)
 {
 	if (type && cs_cell_set_named(column, cell, types, lengthof(types), type))
+	{
+		column->opaque = column->typid == TEXTOID && pg_strcasecmp(type, "string") != 0;
 		return;
+	}
 	if (type && (pg_strcasecmp(type, "null") == 0 || pg_strcasecmp(type, "undefined") == 0))
+	{
 		cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+		column->opaque = true;
+	}
 	else
 		cs_cell_set(column, cell, JSONBOID, -1, cs_cell_json_value);
 }

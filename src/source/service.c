@@ -79,6 +79,7 @@ cs_service_open(const CsSourceType *type, const CsReadSpec *spec)
 
 	session->service->describe(session);
 	cs_typed_set_columns(&reader->base, session->columns, session->ncolumns, spec->wanted);
+	reader->base.base.since = session->since;
 	return &reader->base.base;
 }
 
@@ -88,6 +89,23 @@ cs_service_list(const CsSourceType *type, const CsReadSpec *spec, const char *sc
 	CsServiceSession *session = create_reader(type, spec)->session;
 
 	return session->service->list(session, schema, only);
+}
+
+bool
+cs_service_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *column,
+				 CsComparison comparison, Oid type_of_value, bool *exactly)
+{
+	const CsService *service = (const CsService *) type;
+
+	return service->takes && service->takes(spec, column, comparison, type_of_value, exactly);
+}
+
+char *
+cs_service_statement(const CsSourceType *type, const CsReadSpec *spec)
+{
+	const CsService *service = (const CsService *) type;
+
+	return service->statement ? service->statement(spec) : NULL;
 }
 
 static ServiceReader *

@@ -87,6 +87,12 @@ typedef struct CsService
 	/* As CsSourceType.list, with a session. */
 	List *(*list)(CsServiceSession *session, const char *schema, List *only);
 
+	/* As CsSourceType.takes and CsSourceType.statement; NULL: it is asked for columns alone, or has nothing to
+	 * show.  What was taken may still be left out when the columns are known. */
+	bool (*takes)(const CsReadSpec *spec, const CsColumn *column, CsComparison comparison,
+				  Oid type_of_value, bool *exactly);
+	char *(*statement)(const CsReadSpec *spec);
+
 	/* censync_check's last step: something cheap that needs the credentials.  NULL: describe. */
 	void (*probe)(CsServiceSession *session);
 } CsService;
@@ -112,6 +118,7 @@ struct CsServiceSession
 	CsHttpRequest *farewell; /* see cs_service_set_farewell */
 	bool always_farewell;	 /* it is sent when all has been read, too */
 	int64 total;			 /* rows that the service has announced; -1: it has not */
+	bool since;				 /* as CsReader.since; set by describe */
 };
 
 extern CsReader *cs_service_open(const CsSourceType *type, const CsReadSpec *spec);
@@ -119,11 +126,16 @@ extern void cs_service_check(const CsSourceType *type, const CsReadSpec *spec,
 							 struct CsCheck *check);
 extern List *cs_service_list(const CsSourceType *type, const CsReadSpec *spec, const char *schema,
 							 List *only);
+extern bool cs_service_takes(const CsSourceType *type, const CsReadSpec *spec,
+							 const CsColumn *column, CsComparison comparison, Oid type_of_value,
+							 bool *exactly);
+extern char *cs_service_statement(const CsSourceType *type, const CsReadSpec *spec);
 
 /* The initializer of CsService.base. */
 #define CS_SERVICE(name, bit)                                                                      \
 	{                                                                                              \
-		name, bit, true, cs_service_open, cs_service_check, cs_service_list, NULL, NULL            \
+		name, bit, true, cs_service_open, cs_service_check, cs_service_list, cs_service_takes,     \
+			cs_service_statement                                                                   \
 	}
 
 /*

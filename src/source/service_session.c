@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -230,8 +231,8 @@ cs_service_request(CsServiceSession *session, const char *method, const char *pa
 		type->name = "Content-Type";
 		type->value = "application/json";
 		request->headers = list_make1(type);
-		request->body = body;
-		request->body_len = strlen(body);
+		request->body = pg_server_to_any(body, (int) strlen(body), PG_UTF8);
+		request->body_len = strlen(request->body);
 	}
 	return request;
 }

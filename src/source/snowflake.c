@@ -9,14 +9,12 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 
 #include "base/names.h"
 #include "net/url.h"
 #include "source/option_table.h"
 #include "source/services.h"
 #include "source/snowflake.h"
-#include "source/sql_statement.h"
 
 #define STATEMENTS "/api/v2/statements"
 #define CODE_TRUNCATED "391908"
@@ -28,8 +26,6 @@ static bool next_part(CsServiceSession *base, CsServicePart *part);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
 static List *list(CsServiceSession *base, const char *schema, List *only);
 static void probe(CsServiceSession *base);
-static const char *check_object(const char *object);
-static const char *skip_part(const char *p);
 static void run(CsSnowflake *session, const char *statement);
 static CsHttpRequest *submission(CsSnowflake *session, const char *statement);
 static char *submission_body(CsSnowflake *session, const char *statement);
@@ -49,10 +45,6 @@ static void add_listed(CsSnowflake *session, List **objects, const json_t *row, 
 static const char *cell_of(const json_t *row, int column);
 static int64 number_of(const json_t *row, int column);
 
-static const CsDialect dialect = { .open_quote = '"',
-								   .close_quote = '"',
-								   .backslash_escapes = true };
-
 const CsService cs_source_snowflake = {
 	.base = CS_SERVICE("snowflake", CS_FOR_SNOWFLAKE),
 	.create = create,
@@ -63,6 +55,8 @@ const CsService cs_source_snowflake = {
 	.next_part = next_part,
 	.end_part = end_part,
 	.list = list,
+	.takes = cs_snowflake_takes,
+	.statement = cs_snowflake_statement,
 	.probe = probe,
 };
 
@@ -80,18 +74,16 @@ describe(CsServiceSession *base)
 {
 	CsSnowflake *session = (CsSnowflake *) base;
 
-	if (base->spec->query)
-	{
-		run(session, base->spec->query);
-		return;
-	}
-	if (base->spec->object == NULL)
+	if (base->spec->query == NULL && base->spec->object == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source of type \"snowflake\" needs a query or an object")));
-	run(session, psprintf("SELECT * FROM %s LIMIT 0", check_object(base->spec->object)));
+	base->since = true;
+	session->deferred = cs_warehouse_defers(&cs_snowflake_dialect, base->spec);
+	run(session, cs_warehouse_first_statement(&cs_snowflake_dialect, base->spec,
+											  cs_snowflake_from(base->spec)));
 }
 
-/* A query has run; of an object, now its rows are asked for. */
+/* A query has run, unless more is known to be asked for now; of an object, its rows are. */
 static void
 narrow(CsServiceSession *base, const bool *needed)
 {
@@ -99,10 +91,10 @@ narrow(CsServiceSession *base, const bool *needed)
 	const CsColumn *before = base->columns;
 	int nbefore = base->ncolumns;
 
-	if (base->spec->query)
+	if (base->spec->query && !session->deferred)
 		return;
-	run(session, cs_sql_select_needed(&dialect, base->spec, before, nbefore, needed,
-									  check_object(base->spec->object)));
+	run(session, cs_sql_select_needed(&cs_snowflake_dialect, base->spec, before, nbefore, needed,
+									  cs_snowflake_from(base->spec)));
 	for (int i = 0; i < base->ncolumns; i++)
 		check_same_type(before, nbefore, &base->columns[i]);
 }
@@ -155,41 +147,6 @@ probe(CsServiceSession *base)
 	run((CsSnowflake *) base, "SELECT 1");
 }
 
-/* [database.][schema.]name as it is written in Snowflake's SQL; nothing else, so that it can't be more
- * than a name. */
-static const char *
-check_object(const char *object)
-{
-	const char *p = skip_part(object);
-	int parts = 1;
-
-	while (p && *p == '.' && parts++ < 3)
-		p = skip_part(p + 1);
-	if (p == NULL || *p != '\0')
-		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
-						errmsg("\"%s\" is no name of a table of Snowflake", object),
-						errhint("Write database.schema.table, schema.table or table, in double "
-								"quotes where Snowflake's SQL needs them.")));
-	return object;
-}
-
-/* Behind it; NULL: it is none. */
-static const char *
-skip_part(const char *p)
-{
-	const char *begin = p;
-
-	if (*p == '"')
-	{
-		for (p++; *p != '\0' && (*p != '"' || p[1] == '"'); p++)
-			p += *p == '"';
-		return *p == '"' && p > begin + 1 ? p + 1 : NULL;
-	}
-	while (isalnum((unsigned char) *p) || *p == '_' || *p == '$' || IS_HIGHBIT_SET(*p))
-		p++;
-	return p > begin && !isdigit((unsigned char) *begin) ? p : NULL;
-}
-
 /* Submits a statement and waits for its result, whose shape the session then has. */
 static void
 run(CsSnowflake *session, const char *statement)
@@ -232,7 +189,7 @@ submission_body(CsSnowflake *session, const char *statement)
 	add_context(&json, session, "warehouse");
 	add_context(&json, session, "role");
 	appendStringInfoString(&json, ",\"parameters\":{\"query_tag\":\"censync\"}}");
-	return pg_server_to_any(json.data, json.len, PG_UTF8);
+	return json.data;
 }
 
 static void
@@ -422,11 +379,11 @@ list_statement(CsSnowflake *session, const char *schema)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, "
 								 "NUMERIC_PRECISION, NUMERIC_SCALE, IS_NULLABLE FROM ");
-	cs_sql_append_name(&sql, &dialect, database);
+	cs_sql_append_name(&sql, &cs_snowflake_dialect, database);
 	appendStringInfoString(&sql, ".INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA IN (");
-	cs_sql_append_text(&sql, &dialect, schema);
+	cs_sql_append_text(&sql, &cs_snowflake_dialect, schema);
 	appendStringInfoString(&sql, ", UPPER(");
-	cs_sql_append_text(&sql, &dialect, schema);
+	cs_sql_append_text(&sql, &cs_snowflake_dialect, schema);
 	appendStringInfoString(&sql, ")) ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION");
 	return sql.data;
 }
@@ -447,11 +404,12 @@ add_listed(CsSnowflake *session, List **objects, const json_t *row, List *only)
 		StringInfoData quoted;
 
 		initStringInfo(&quoted);
-		cs_sql_append_name(&quoted, &dialect, cs_option_get(session->base.options, "database"));
+		cs_sql_append_name(&quoted, &cs_snowflake_dialect,
+						   cs_option_get(session->base.options, "database"));
 		appendStringInfoChar(&quoted, '.');
-		cs_sql_append_name(&quoted, &dialect, cell_of(row, 0));
+		cs_sql_append_name(&quoted, &cs_snowflake_dialect, cell_of(row, 0));
 		appendStringInfoChar(&quoted, '.');
-		cs_sql_append_name(&quoted, &dialect, name);
+		cs_sql_append_name(&quoted, &cs_snowflake_dialect, name);
 		object = palloc0(sizeof(CsObject));
 		object->schema = pstrdup(cell_of(row, 0));
 		object->name = pstrdup(name);

@@ -7,6 +7,7 @@
 
 #include "net/jwt.h"
 #include "source/service.h"
+#include "source/service_statement.h"
 
 /* In the session's context, as is what it points to. */
 typedef struct CsSnowflake
@@ -22,6 +23,7 @@ typedef struct CsSnowflake
 	int64 renew_at;			/* seconds since the epoch; of a key pair */
 
 	/* snowflake.c */
+	bool deferred;		/* the query was described, and has not run */
 	const char *handle; /* of the statement whose result is read */
 	int nparts;
 	int64 *part_rows; /* announced, per part */
@@ -39,6 +41,17 @@ extern void cs_snowflake_refuse(CsServiceSession *session, int status, const cha
 
 /* The same for an answer that was parsed. */
 extern void cs_snowflake_refuse_answer(CsSnowflake *session, int status, const json_t *answer);
+
+/* snowflake_statement.c */
+extern const CsDialect cs_snowflake_dialect;
+
+/* As CsService.takes, CsService.statement. */
+extern bool cs_snowflake_takes(const CsReadSpec *spec, const CsColumn *column,
+							   CsComparison comparison, Oid type, bool *exactly);
+extern char *cs_snowflake_statement(const CsReadSpec *spec);
+
+/* Its object as a statement names it, 42602 if it is no name; NULL: it has none. */
+extern const char *cs_snowflake_from(const CsReadSpec *spec);
 
 /* A column of that type, as rowType or INFORMATION_SCHEMA.COLUMNS name it. */
 extern void cs_snowflake_set_type(CsColumn *column, CsCell *cell, const char *type,

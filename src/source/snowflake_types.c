@@ -40,7 +40,7 @@ cs_snowflake_set_type(CsColumn *column, CsCell *cell, const char *type, const ch
 	/* Of places: GeoJSON, or what else the account has set. */
 	if (extended &&
 		(pg_strcasecmp(extended, "geography") == 0 || pg_strcasecmp(extended, "geometry") == 0))
-		type = "text";
+		type = "geography";
 	if (pg_strcasecmp(type, "fixed") == 0 || pg_strcasecmp(type, "number") == 0)
 	{
 		if (scale == 0 && precision >= 1 && precision <= MAX_INT8_DIGITS)
@@ -50,8 +50,10 @@ cs_snowflake_set_type(CsColumn *column, CsCell *cell, const char *type, const ch
 						cs_cell_numeric);
 		return;
 	}
-	if (!cs_cell_set_named(column, cell, types, lengthof(types), type))
-		cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+	if (cs_cell_set_named(column, cell, types, lengthof(types), type))
+		return;
+	cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
+	column->opaque = pg_strcasecmp(type, "text") != 0 && pg_strcasecmp(type, "varchar") != 0;
 }
 
 /* JSON but for the word undefined, which stands for the nulls of an ARRAY. */

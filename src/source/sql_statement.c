@@ -6,12 +6,15 @@
 
 #include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 #include "source/sql.h"
 #include "source/sql_statement.h"
 
 static void append_part(StringInfo text, const char *name);
+static void check_source(const CsReadSpec *spec);
 static void append_query(StringInfo sql, const char *query);
+static void append_source(StringInfo sql, const CsReadSpec *spec, const char *from);
 static void append_columns(StringInfo sql, const CsDialect *dialect, List *wanted,
 						   const CsColumn *known, int nknown);
 static bool append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
@@ -22,6 +25,8 @@ static bool can_wrap(const CsDialect *dialect, const char *query, const CsColumn
 					 int nknown);
 static bool can_say(const CsDialect *dialect, const CsCondition *condition, const CsColumn *known,
 					int nknown, bool *exactly);
+static bool can_write(const CsDialect *dialect, const CsCondition *condition,
+					  const CsColumn *column);
 static void append_condition(StringInfo sql, const CsDialect *dialect,
 							 const CsCondition *condition);
 static void append_value(StringInfo sql, const CsDialect *dialect, const CsCondition *condition,
@@ -33,18 +38,19 @@ char *
 cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, const CsColumn *known,
 			  int nknown)
 {
+	check_source(spec);
+	return cs_sql_select_from(dialect, spec, wanted, known, nknown,
+							  spec->object ? cs_sql_object_name(dialect, spec->object) : NULL);
+}
+
+char *
+cs_sql_select_from(const CsDialect *dialect, const CsReadSpec *spec, List *wanted,
+				   const CsColumn *known, int nknown, const char *from)
+{
 	StringInfoData sql;
 	StringInfoData where;
 	int64 limit = spec->limit;
 
-	if (spec->query && spec->object)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a source is a query or an object, not both"),
-						errhint("Leave one of them out.")));
-	if (spec->query == NULL && spec->object == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("there is neither a query nor an object to read"),
-						errhint("Give a query in the source's own SQL, or the name of a table.")));
 	initStringInfo(&sql);
 	initStringInfo(&where);
 	if (!append_where(&where, dialect, spec, known, nknown))
@@ -59,15 +65,7 @@ cs_sql_select(const CsDialect *dialect, const CsReadSpec *spec, List *wanted, co
 	if (limit > 0 && dialect->limit == CS_LIMIT_TOP)
 		appendStringInfo(&sql, "TOP (" INT64_FORMAT ") ", limit);
 	append_columns(&sql, dialect, spec->query ? NIL : wanted, known, nknown);
-	if (spec->query)
-	{
-		/* The newline ends a comment that the query may end with. */
-		appendStringInfoString(&sql, " FROM (");
-		append_query(&sql, spec->query);
-		appendStringInfoString(&sql, "\n) AS source");
-	}
-	else
-		appendStringInfo(&sql, " FROM %s", cs_sql_object_name(dialect, spec->object));
+	append_source(&sql, spec, from);
 	appendStringInfoString(&sql, where.data);
 	if (limit > 0 && dialect->limit == CS_LIMIT_BEHIND)
 		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, limit);
@@ -78,7 +76,6 @@ char *
 cs_sql_select_needed(const CsDialect *dialect, const CsReadSpec *spec, const CsColumn *columns,
 					 int ncolumns, const bool *needed, const char *from)
 {
-	StringInfoData sql;
 	List *names = NIL;
 
 	for (int i = 0; i < ncolumns; i++)
@@ -86,13 +83,36 @@ cs_sql_select_needed(const CsDialect *dialect, const CsReadSpec *spec, const CsC
 			names = lappend(names, columns[i].name);
 	if (names == NIL)
 		names = list_make1(columns[0].name);
+	return cs_sql_select_from(dialect, spec, names, columns, ncolumns, from);
+}
+
+bool
+cs_sql_narrows(const CsDialect *dialect, const CsReadSpec *spec, const CsColumn *columns,
+			   int ncolumns)
+{
+	StringInfoData where;
+
+	initStringInfo(&where);
+	(void) append_where(&where, dialect, spec, columns, ncolumns);
+	return where.len > 0;
+}
+
+char *
+cs_sql_select_none(const CsReadSpec *spec, const char *from)
+{
+	StringInfoData sql;
+
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	append_columns(&sql, dialect, names, columns, ncolumns);
-	appendStringInfo(&sql, " FROM %s", from);
-	if (spec->limit > 0 && spec->conditions == NIL)
-		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, spec->limit);
+	appendStringInfoString(&sql, "SELECT *");
+	append_source(&sql, spec, from);
+	appendStringInfoString(&sql, " LIMIT 0");
 	return sql.data;
+}
+
+bool
+cs_sql_wraps(const CsDialect *dialect, const CsReadSpec *spec)
+{
+	return spec->query && can_wrap(dialect, spec->query, NULL, 0);
 }
 
 char *
@@ -183,8 +203,14 @@ bool
 cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *column,
 			 CsComparison comparison, Oid type_of_value, bool *exactly)
 {
-	const CsDialect *dialect = ((const CsSqlSource *) type)->dialect;
+	return cs_dialect_takes(((const CsSqlSource *) type)->dialect, spec, column, comparison,
+							type_of_value, exactly);
+}
 
+bool
+cs_dialect_takes(const CsDialect *dialect, const CsReadSpec *spec, const CsColumn *column,
+				 CsComparison comparison, Oid type_of_value, bool *exactly)
+{
 	if (spec->query && !can_wrap(dialect, spec->query, NULL, 0))
 		return false;
 	if (comparison == CS_EQUAL_ANY)
@@ -194,7 +220,23 @@ cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *c
 		*exactly = true;
 		return dialect->tells_null == NULL || dialect->tells_null(column);
 	}
+	/* What differs may be equal here, in a collation of its own. */
+	if (OidIsValid(column->collation) && !get_collation_isdeterministic(column->collation))
+		return false;
 	return dialect->compares(column, comparison, type_of_value, exactly);
+}
+
+static void
+check_source(const CsReadSpec *spec)
+{
+	if (spec->query && spec->object)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a source is a query or an object, not both"),
+						errhint("Leave one of them out.")));
+	if (spec->query == NULL && spec->object == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("there is neither a query nor an object to read"),
+						errhint("Give a query in the source's own SQL, or the name of a table.")));
 }
 
 static void
@@ -224,6 +266,20 @@ append_query(StringInfo sql, const char *query)
 	while (len > 0 && strchr("; \t\r\n", query[len - 1]))
 		len--;
 	appendBinaryStringInfo(sql, query, len);
+}
+
+static void
+append_source(StringInfo sql, const CsReadSpec *spec, const char *from)
+{
+	if (spec->query == NULL)
+	{
+		appendStringInfo(sql, " FROM %s", from);
+		return;
+	}
+	/* The newline ends a comment that the query may end with. */
+	appendStringInfoString(sql, " FROM (");
+	append_query(sql, spec->query);
+	appendStringInfoString(sql, "\n) AS source");
 }
 
 static void
@@ -259,7 +315,8 @@ append_where(StringInfo sql, const CsDialect *dialect, const CsReadSpec *spec,
 		const CsCondition *condition = lfirst(lc);
 		bool exactly = true;
 
-		if (known && !can_say(dialect, condition, known, nknown, &exactly))
+		if ((known && !can_say(dialect, condition, known, nknown, &exactly)) ||
+			!can_write(dialect, condition, known_column(known, nknown, condition->column)))
 		{
 			exact = false;
 			continue;
@@ -283,8 +340,17 @@ append_since(StringInfo sql, const CsDialect *dialect, const CsReadSince *since,
 	bool exactly = true;
 
 	if (column == NULL || getBaseType(column->typid) != since->type ||
-		!dialect->compares(column, CS_GREATER_EQUAL, since->type, &exactly))
+		!dialect->compares(column, CS_GREATER_EQUAL, since->type, &exactly) ||
+		!can_write(dialect, &bound, column))
 		return false;
+	if (dialect->lacks_values)
+	{
+		bound.comparison = CS_LESS;
+		appendStringInfoString(sql, sql->len ? " AND CASE WHEN " : " WHERE CASE WHEN ");
+		append_condition(sql, dialect, &bound);
+		appendStringInfoString(sql, " THEN FALSE ELSE TRUE END");
+		return exactly;
+	}
 	appendStringInfoString(sql, sql->len ? " AND (" : " WHERE (");
 	append_condition(sql, dialect, &bound);
 	appendStringInfoString(sql, " OR ");
@@ -301,6 +367,13 @@ can_wrap(const CsDialect *dialect, const char *query, const CsColumn *known, int
 
 	if (!dialect->wraps_queries)
 		return false;
+	if (dialect->scripts)
+	{
+		const char *semicolon = strchr(query, ';');
+
+		if (semicolon && semicolon[strspn(semicolon, "; \t\r\n")] != '\0')
+			return false;
+	}
 	for (int i = 0; i < nknown; i++)
 		if (known[i].name[0] == '\0' || known_column(known, i, known[i].name))
 			return false;
@@ -330,6 +403,19 @@ can_say(const CsDialect *dialect, const CsCondition *condition, const CsColumn *
 	return column && dialect->compares(column, comparison, condition->type, exactly);
 }
 
+static bool
+can_write(const CsDialect *dialect, const CsCondition *condition, const CsColumn *column)
+{
+	if (dialect->writes == NULL || condition->placeholder || condition->comparison >= CS_IS_NULL)
+		return true;
+	if (condition->comparison != CS_EQUAL_ANY)
+		return dialect->writes(column, condition->type, condition->value);
+	for (int i = 0; i < condition->nvalues; i++)
+		if (!dialect->writes(column, condition->type, condition->values[i]))
+			return false;
+	return true;
+}
+
 static void
 append_condition(StringInfo sql, const CsDialect *dialect, const CsCondition *condition)
 {
@@ -357,10 +443,17 @@ append_condition(StringInfo sql, const CsDialect *dialect, const CsCondition *co
 static void
 append_value(StringInfo sql, const CsDialect *dialect, const CsCondition *condition, Datum value)
 {
+	bool upper = condition->comparison == CS_LESS || condition->comparison == CS_LESS_EQUAL;
+
 	if (condition->placeholder)
+	{
 		appendStringInfoString(sql, condition->placeholder);
-	else
-		dialect->append_constant(sql, condition->type, value);
+		return;
+	}
+	if (condition->type == TIMESTAMPOID || condition->type == TIMESTAMPTZOID)
+		value = TimestampGetDatum(DatumGetTimestamp(value) +
+								  (upper ? dialect->slack : -dialect->slack));
+	dialect->append_constant(sql, condition->type, value);
 }
 
 static const CsColumn *

@@ -26,8 +26,13 @@ static void append_date(StringInfo sql, DateADT date);
 static void append_timestamp(StringInfo sql, Timestamp value, const char *type, const char *zone);
 
 /* No query can be wrapped: ORDER BY, WITH and a batch of statements can't stand in a subquery. */
-const CsDialect cs_sqlserver_dialect = { '[',	']',	  CS_LIMIT_TOP,	  false,
-										 false, compares, append_constant };
+const CsDialect cs_sqlserver_dialect = {
+	.open_quote = '[',
+	.close_quote = ']',
+	.limit = CS_LIMIT_TOP,
+	.compares = compares,
+	.append_constant = append_constant,
+};
 
 const CsSqlSource cs_source_sqlserver = { CS_SQL_SOURCE("sqlserver", CS_FOR_SQLSERVER),
 										  &cs_sqlserver_dialect,

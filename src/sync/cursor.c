@@ -158,7 +158,6 @@ cs_cursor_note_batch(CsRun *run, const CsBatch *batch)
 			cs_cursor_note_record(run, &batch->records[i]);
 }
 
-/* Nulls need no note: a typed source is asked for them every time, whatever its bound. */
 void
 cs_cursor_need(const CsCursor *cursor, bool *needed)
 {
@@ -168,12 +167,18 @@ cs_cursor_need(const CsCursor *cursor, bool *needed)
 void
 cs_cursor_note_record(CsRun *run, const CsRecord *record)
 {
+	CsCursor *cursor = run->cursor;
 	MemoryContext old;
 
-	if (run->cursor == NULL || record->nulls[run->cursor->position])
+	if (cursor == NULL)
 		return;
 	old = MemoryContextSwitchTo(run->context);
-	note(run->cursor, record->number, record->values[run->cursor->position]);
+	/* Nulls need no note: a typed source is asked for them every time, whatever its bound.  But one of a record
+	 * that could not be read may be none there. */
+	if (!record->nulls[cursor->position])
+		note(cursor, record->number, record->values[cursor->position]);
+	else if (record->error_code)
+		cs_number_set_add(cursor->nameless, record->number);
 	MemoryContextSwitchTo(old);
 }
 
@@ -214,7 +219,10 @@ cs_cursor_advance(CsRun *run)
 								 "read.")
 					 : errdetail("There are " INT64_FORMAT "; they do not move the watermark.",
 								 cursor->nunreadable),
-				 errhint("Option \"cursor_type\" says how \"%s\" is read.", cursor->since.column)));
+				 run->reader->typed
+					 ? errhint("Set the record right at the source, or leave it out there.")
+					 : errhint("Option \"cursor_type\" says how \"%s\" is read.",
+							   cursor->since.column)));
 	if (cursor->held)
 		return;
 	known = cursor->has_watermark;

@@ -18,8 +18,10 @@ GET /_control: open points in time and cursors, and the counts of requests.
 import fnmatch
 import json
 import os
+import re
 import sys
 import threading
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -91,16 +93,100 @@ def get_path(document, path):
     return document
 
 
-def matches(query, document):
-    members(query, (), ('match_all', 'term', 'range'))
+def definition(properties, path):
+    for name, field in properties.items():
+        if name == path:
+            return field
+        if path.startswith(name + '.'):
+            found = definition(field.get('properties', {}), path[len(name) + 1:])
+            if found:
+                return found
+    return None
+
+
+def milliseconds(text):
+    moment = datetime.fromisoformat(re.sub(r'(\.\d{3})\d*', r'\1', text.replace('Z', '+00:00')))
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+
+
+def indexed(value, field, mapping):
+    """What the index has of a value, which is not what the document has: None for nothing."""
+    kind = field['type']
+    if kind == 'date':
+        try:
+            return milliseconds(value)
+        except ValueError:
+            return None  # ignore_malformed
+    if kind in ('byte', 'short', 'integer', 'long'):
+        return int(float(value)) if isinstance(value, str) or isinstance(value, float) else value
+    if kind == 'boolean':
+        return value in (True, 'true')
+    if kind == 'keyword' and len(value) > field.get('ignore_above', 8191):
+        return None
+    return value.lower() if field.get('normalizer') == 'lowercase' else value
+
+
+def index_values(doc, mapping, path):
+    ident, document = doc
+    if path == '_id':
+        return {'type': 'keyword'}, [ident]
+    field = definition(mapping.get('properties', {}), path)
+    if field is None:
+        return {}, []
+    want(field.get('index', True), f'Cannot search on field [{path}] since it is not indexed.', kind='query_shard_exception')
+    values = get_path(document, path)
+    values = values if isinstance(values, list) else [values]
+    if values == [None] and 'null_value' in field:
+        values = [field['null_value']]
+    return field, [v for v in (indexed(value, field, mapping) for value in values if value is not None)
+                   if v is not None]
+
+
+LIMITS = {'byte': 2 ** 7, 'short': 2 ** 15, 'integer': 2 ** 31, 'long': 2 ** 63}
+
+
+def constant(value, field, format=None):
+    """A value that a field is compared with; those of other types are refused."""
+    kind = field.get('type')
+    if kind in LIMITS:
+        want(isinstance(value, int) and not isinstance(value, bool) and -LIMITS[kind] <= value < LIMITS[kind],
+             f'failed to create query: {value} is out of range for {kind}', kind='query_shard_exception')
+    elif kind == 'date':
+        want(format == 'strict_date_optional_time', 'the test wants a format')
+        return milliseconds(value)
+    elif kind == 'boolean':
+        want(isinstance(value, bool), 'no boolean')
+    elif kind == 'keyword':
+        want(isinstance(value, str), 'no text')
+        return value.lower() if field.get('normalizer') == 'lowercase' else value
+    return value
+
+
+RANGES = {'gte': lambda a, b: a >= b, 'gt': lambda a, b: a > b, 'lte': lambda a, b: a <= b, 'lt': lambda a, b: a < b}
+
+
+def matches(query, doc, mapping):
     want(len(query) == 1, 'query malformed')
-    for kind, clause in query.items():
-        if kind == 'term':
-            return all(get_path(document, f) == v for f, v in clause.items())
-        if kind == 'range':
-            return all(get_path(document, f) is not None and get_path(document, f) >= c['gte']
-                       for f, c in clause.items())
-    return True
+    (kind, clause), = query.items()
+    if kind == 'match_all':
+        return True
+    if kind == 'bool':
+        members(clause, (), ('must', 'filter', 'must_not', 'should', 'minimum_should_match'))
+        return (all(matches(q, doc, mapping) for name in ('must', 'filter') for q in clause.get(name, []))
+                and not any(matches(q, doc, mapping) for q in clause.get('must_not', []))
+                and ('should' not in clause or any(matches(q, doc, mapping) for q in clause['should'])))
+    if kind == 'exists':
+        return bool(index_values(doc, mapping, clause['field'])[1])
+    want(kind in ('term', 'terms', 'range') and len(clause) == 1, f'unknown query [{kind}]')
+    (path, given), = clause.items()
+    field, values = index_values(doc, mapping, path)
+    if kind == 'range':
+        bounds = dict(given)
+        format = bounds.pop('format', None)
+        return any(all(RANGES[name](value, constant(bound, field, format)) for name, bound in bounds.items())
+                   for value in values)
+    given = given if kind == 'terms' else [given['value'] if isinstance(given, dict) else given]
+    return any(value == constant(one, field) for value in values for one in given)
 
 
 def sort_keys(body):
@@ -151,7 +237,7 @@ def search(body):
     hits = []
     for i, name in enumerate(pit):
         for n, (ident, source) in enumerate(state['indices'][name]['docs']):
-            if matches(body['query'], json.loads(source)):
+            if matches(body['query'], (ident, json.loads(source)), state['indices'][name]['mapping']):
                 doc = (name, ident, source)
                 hits.append(([sort_value(k, i, n, doc) for k, _ in keys], doc))
     for at in range(len(keys) - 1, -1, -1):

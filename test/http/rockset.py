@@ -4,16 +4,62 @@
 Everything but what is answered is as in elasticsearch.py.  Of the state it uses auth, rules and
   queries      {SQL: {"rows": [text of a row, ...], "fields": [...] or nothing, "running": polls}}
   collections  [[workspace, name], ...]
+A statement that is none of the queries is looked for as a SELECT of columns of one that is SELECT * and DESCRIBE.
 """
 import json
+import re
 from urllib.parse import unquote
 
 import elasticsearch as base
+from fakehttp import select
 from elasticsearch import Refused, members, state, want
 
 
+SQL = select.Dialect('"', [
+    (r"(-?\d+)(?![\w.'])", int), select.BOOLEAN, (r"'((?:[^']|'')*)'", lambda text: text.replace("''", "'")),
+    (r"PARSE_DATE_ISO8601\('([^'T]*)'\)", select.date), (r"PARSE_DATETIME_ISO8601\('([^'Z ]*)'\)", select.local),
+    (r"PARSE_TIMESTAMP_ISO8601\('([^' ]*)Z'\)", select.moment)])
+
+
+def typed(value, kind):
+    if isinstance(value, dict):
+        value = value.get('value')
+    if value is None or kind in ('int', 'string', 'bool'):
+        return value
+    if kind == 'date':
+        return select.date(value)
+    if kind in ('datetime', 'timestamp'):
+        return (select.local if kind == 'datetime' else select.moment)(value.rstrip('Z'))
+    return select.Other()
+
+
+def find_query(text):
+    """None: there is no such thing."""
+    if text in state['queries']:
+        return state['queries'][text]
+
+    def find(source):
+        described = state['queries'].get('DESCRIBE ' + source[1])
+        result = state['queries'].get('SELECT * FROM ' + source[1])
+        if source[0] or not described or not result:
+            raise select.Wrong('unknown')
+        kinds = {}
+        for row in map(json.loads, described['rows']):
+            if len(row['field']) == 1 and row['type'] not in ('null', 'undefined'):
+                kinds[row['field'][0]] = 'other' if row['field'][0] in kinds else row['type']
+        rows = [json.loads(row) for row in result['rows']]
+        return list(kinds), [[(typed(row.get(name), kind), row.get(name, select)) for name, kind in kinds.items()]
+                             for row in rows]
+    try:
+        wanted, rows = SQL.select(text, find)
+    except select.Wrong:
+        return None
+    return {'rows': [json.dumps({name: value for (name, _), value in zip(wanted, row) if value is not select})
+                     for row in rows]}
+
+
 def page(query_id, at, count):
-    result = state['queries'][state['known'][query_id]]
+    result = find_query(state['known'][query_id])
     rows = result['rows'][at:at + count]
     after = 'null'
     if at + count < len(result['rows']):
@@ -29,11 +75,11 @@ def submit(body):
     want(0 < body.get('timeout_ms', 1) <= (1800000 if body.get('async') else 120000), 'timeout_ms')
     want(0 <= body.get('max_initial_results', 1) <= 100000, 'max_initial_results')
     text = body['sql']['query']
-    want(text in state['queries'], 'Collection not found', kind='INVALIDINPUT')
+    result = find_query(text)
+    want(result is not None, 'Collection not found', kind='INVALIDINPUT')
     state['serial'] += 1
     ident = f'6a1c-{state["serial"]}:abc'
     state['known'][ident] = text
-    result = state['queries'][text]
     if body.get('async') or result.get('running'):
         state['polls'][ident] = result.get('running', 1)
         return '{"query_id":"%s","status":"QUEUED","results":[],"stats":{"elapsed_time_ms":0}}' % ident

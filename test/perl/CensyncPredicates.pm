@@ -27,7 +27,7 @@ use Encode qw(encode_utf8);
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(any_value compare_predicates);
+our @EXPORT = qw(any_value compare_predicates compare_each remote_statement);
 
 =pod
 
@@ -140,6 +140,51 @@ sub _atom
 	return "$name $operator " . $alike[rand @alike] if @alike && $type =~ /^(?:int|bigint)$/ && $kind < 0.4;
 	return $value->() . " $operator $name" if $kind < 0.5;
 	return "$name $operator " . $value->();
+}
+
+=pod
+
+=item compare_each(node, foreign table, copy, predicates)
+
+Tests that each of the predicates finds the same rows (by column "ID" or id) in both tables, and every fourth as many of
+them under a limit.  They are few, for sources that take their time; each should find some rows and miss others.
+
+=cut
+
+sub compare_each
+{
+	my ($node, $foreign, $copy, @predicates) = @_;
+	my $id = $node->safe_psql('postgres', "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = '$copy'::regclass AND lower(attname) = 'id'");
+	my $script = join '', map {
+		my $n = $_;
+		my $where = $predicates[$n];
+		my $limited = $n % 4 ? "''" : '(SELECT count(*) FROM (SELECT FROM %1$s WHERE %2$s LIMIT 2) s)';
+		map { sprintf "SELECT '$n|' || coalesce((SELECT string_agg($id\::text, ',' ORDER BY $id) FROM %1\$s WHERE %2\$s), '-') || '|' || $limited;\n", $_, $where } $foreign, $copy
+	} 0 .. $#predicates;
+	my %answers;
+	foreach my $line (split /\n/, $node->safe_psql('postgres', encode_utf8($script)))
+	{
+		push @{ $answers{$1} }, $2 if $line =~ /^(\d+)\|(.*)$/;
+	}
+	my @wrong = grep { my $a = $answers{$_} || []; @$a != 2 || $a->[0] ne $a->[1] } 0 .. $#predicates;
+	diag encode_utf8("$predicates[$_]: there $answers{$_}[0], in the copy $answers{$_}[1]") foreach @wrong;
+	is(scalar @wrong, 0, scalar(@predicates) . " predicates find the same in $foreign as in $copy");
+	cmp_ok(scalar(grep { ($answers{$_}[1] // '-') !~ /^-/ } 0 .. $#predicates), '>', @predicates / 2, '... most of them something');
+	return;
+}
+
+=pod
+
+=item remote_statement(node, sql)
+
+What EXPLAIN says that the source is asked.
+
+=cut
+
+sub remote_statement
+{
+	my ($node, $sql) = @_;
+	return $node->safe_psql('postgres', encode_utf8("EXPLAIN (COSTS off) $sql")) =~ /Remote Statement: (.*)/ ? $1 : 'nothing';
 }
 
 =pod

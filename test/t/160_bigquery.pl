@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use CensyncTest;
 use CensyncGoogle;
+use CensyncPredicates;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -52,6 +53,9 @@ test_invalid_values();
 test_job_and_pages();
 test_ahead();
 test_table_and_view();
+test_conditions();
+test_query_conditions();
+test_incremental();
 test_totals();
 test_refusals();
 test_retries();
@@ -228,8 +232,6 @@ sub test_table_and_view
 	$tables{'shop.orders'} = rows(1, 7, '"page": 3');
 	$tables{'shop.v'} = rows(1, 2, '"type": "VIEW"');
 	$tables{'shop.wide'} = qq({"schema": $schema, "rows": $rows});
-	$queries{'SELECT `id`,`v` FROM `acme.shop.v`'} = rows(1, 2);
-	$queries{'SELECT `v` FROM `acme.shop.v`'} = '{"schema": {"fields":[{"name":"v","type":"STRING"}]}, "rows": [{"f":[{"v":"a"}]},{"f":[{"v":null}]}]}';
 	$http->reset; reput();
 	is(preview(q{object => 'shop.orders', "limit" => 10}), join("\n", map { qq({"v": "v$_", "id": $_}) } 1 .. 7), 'a table');
 	is(scalar(requests(qr{/data\?})), 3, '... is listed');
@@ -239,11 +241,105 @@ sub test_table_and_view
 	is(preview(q{object => 'shop.v'}), qq({"v": "v1", "id": 1}\n{"v": "v2", "id": 2}), 'a view is queried');
 	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE v (id bigint, v text) SERVER bq OPTIONS (object 'shop.v');
 		CREATE FOREIGN TABLE wide (s text, i bigint, items jsonb) SERVER bq OPTIONS (object 'shop.wide')});
-	is($node->safe_psql('postgres', 'SELECT v FROM v ORDER BY 1'), "a\n", '... for the columns that are needed');
+	is($node->safe_psql('postgres', 'SELECT v FROM v ORDER BY 1'), "v1\nv2", '... for the columns that are needed');
 	is($node->safe_psql('postgres', 'SELECT i, items FROM wide LIMIT 1'), '-9223372036854775808|[{"sku": "A1", "tags": ["red", "big"]}, {"sku": null, "tags": []}]', 'columns of a table in another order');
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM wide'), '2', '... and none of them');
 	like(refused(q{object => 'orders'}), qr/22023: .*names no dataset/, 'no dataset');
 	like(refused(q{object => 'shop.nothing'}), qr/42P01: .*BigQuery: Not found: Table acme:shop.nothing.*DETAIL.*notFound.*HINT/s, 'no such table');
+	return;
+}
+
+# What jobs run meanwhile, and whether rows are listed.
+sub asked
+{
+	my ($do) = @_;
+	my $before = () = $http->log;
+	$do->();
+	my @log = $http->log;
+	return map { $_->{target} =~ m{/data\?} ? 'list' : $_->{target} =~ m{/queries$} ? (decode_json($_->{body})->{dryRun} ? 'dry: ' : '') . decode_json($_->{body})->{query} : () } @log[ $before .. $#log ];
+}
+
+sub items
+{
+	my @fields = ([ id => 'INTEGER' ], [ n => 'NUMERIC' ], [ bn => 'BIGNUMERIC' ], [ ok => 'BOOLEAN' ], [ s => 'STRING' ], [ d => 'DATE' ], [ dt => 'DATETIME' ], [ ts => 'TIMESTAMP' ], [ f => 'FLOAT' ], [ g => 'GEOGRAPHY' ], [ fine => 'TIMESTAMP', timestampPrecision => 12 ]);
+	my @rows = map { [ @$_, "$_->[0].5", 'POINT(1 2)', $_->[7] ] } (
+		[ '1', '1.5', '7', 'true', 'a', '1970-01-01', '2024-01-02T03:04:05.123456', '1704164645123456' ],
+		[ '2', '-1.500000001', '0.00000000000000000000000000000000000001', 'false', "it's \\ \"q\"\n\r\t", '2024-01-02', '2024-01-02T03:04:05', '1704164645123457' ],
+		[ '3', '0', '12345678901234567890123456789012345678', undef, '', '0001-01-01', '1969-12-31T23:59:59.999999', '-1' ],
+		[ '4', undef, undef, 'true', undef, undef, undef, undef ],
+		[ '5', '99999999999999999999999999999.999999999', '8', 'false', 'A', '9999-12-31', '9999-12-31T23:59:59.999999', '253402300799999999' ],
+		[ '6', '1.49', '-9', 'true', "h\x{e9}", '1970-01-03', '1970-01-01T00:00:00', '0' ]);
+	return JSON::PP->new->canonical->utf8->encode({ schema => { fields => [ map { my ($name, $type, @more) = @$_; { name => $name, type => $type, mode => 'NULLABLE', @more } } @fields ] },
+		rows => [ map { { f => [ map { { v => $_ } } @$_ ] } } @rows ] });
+}
+
+sub test_conditions
+{
+	$tables{'shop.items'} = items();
+	world();
+	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE items (id bigint, n numeric, bn numeric, ok boolean, s text, d date, dt timestamp, ts timestamptz, f double precision, g text, fine timestamptz) SERVER bq OPTIONS (object 'shop.items')});
+	is_deeply([ asked(sub { $node->safe_psql('postgres', 'CREATE TABLE items_copy AS SELECT * FROM items') }) ], ['list'], 'all rows of a table are listed');
+	compare_each($node, 'items', 'items_copy', 'id = 3', 'id <> 3', 'id IN (1, 5, 77)', 'n < 1.5', 'n = 1.50', 'n > -1.5000000005', 'n = -1.500000001', 'n >= 99999999999999999999999999999.999999999', 'bn >= 12345678901234567890123456789012345678',
+		'bn = 0.00000000000000000000000000000000000001', 'bn > 0.000000000000000000000000000000000000001', 'bn < 1e50', 'n IN (1.5, 0, 7e40)', 'bn < 8 AND n IS NOT NULL', 'ok', 'NOT ok', 'ok IS NULL', q{s = 'a'}, q{s = E'it''s \\\\ "q"\n\r\t'}, q{s = ''}, q{s IN ('A', U&'h\00e9')}, q{s <> 'a'},
+		q{s > 'B'}, q{d = '2024-01-02'}, q{d > '1969-01-01'}, q{d <= '0001-01-01'}, q{d < 'infinity'}, q{d >= '9999-12-31'}, q{dt = '2024-01-02 03:04:05.123456'}, q{dt < '1970-01-01'}, q{dt >= '9999-12-31 23:59:59.999999'}, q{dt > '0044-03-15 BC'},
+		q{ts = '2024-01-02 03:04:05.123457Z'}, q{ts <> '2024-01-02 03:04:05.123457Z'}, q{ts > '2024-01-02 05:04:05.123456+02'}, q{ts < '1970-01-01Z'}, q{ts BETWEEN '1969-12-31Z' AND '2024-01-02Z'}, q{ts IS NULL}, 'f > 4', 'f = 2.5', q{g = 'POINT(1 2)'}, q{fine > '2000-01-01Z'}, 'id > (SELECT 2) AND ok');
+	is_deeply([ asked(sub { is($node->safe_psql('postgres', q{SELECT id FROM items WHERE ts > '2024-01-01Z' AND s = 'A'}), 5, 'a condition') }) ], [q{SELECT `id`, `s`, `ts` FROM `acme.shop.items` WHERE `ts` > TIMESTAMP '2024-01-01 00:00:00.000000+00:00' AND `s` = 'A'}], '... is a job');
+	is_deeply([ asked(sub { is($node->safe_psql('postgres', q{SELECT id FROM items WHERE ok AND n = 1.49 LIMIT 3}), 6, 'a condition with a limit') }) ], [q{SELECT `id`, `n`, `ok` FROM `acme.shop.items` WHERE `ok` = TRUE AND `n` = NUMERIC '1.49' LIMIT 3}], '... is a job');
+	is_deeply([ asked(sub { is($node->safe_psql('postgres', qq{SELECT count(*) FROM (SELECT id FROM items $_) x}), /LIMIT 2/ ? 2 : /f >/ ? 3 : 6, "listed: $_") }) ], ['list'], '... without a job') foreach 'LIMIT 2', 'WHERE f > 4', q{WHERE g = 'POINT(1 2)'}, 'OFFSET 0';
+	is(remote_statement($node, 'SELECT id FROM items WHERE id = 3 LIMIT 4'), 'SELECT `id` FROM `shop.items` WHERE `id` = 3 LIMIT 4', 'EXPLAIN: a condition');
+	is(remote_statement($node, 'SELECT id, ok FROM items'), 'tabledata.list shop.items selectedFields=id,ok', 'EXPLAIN: none');
+	is(remote_statement($node, "SELECT id FROM items WHERE $_"), 'tabledata.list shop.items selectedFields=' . (/(id|f|s|ts|n) / && $1 ne 'id' ? "id,$1" : 'id'), "EXPLAIN: not sent: $_") foreach 'f = 1', q{s > 'a'}, q{s <> 'a'}, q{ts < 'infinity'}, q{n = 'NaN'}, 'n < 1e40';
+	$tables{'shop.items_view'} = items() =~ s/^\{/{"type":"VIEW",/r;
+	world();
+	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE items_view (id bigint, s text) SERVER bq OPTIONS (object 'shop.items_view')});
+	is_deeply([ asked(sub { is($node->safe_psql('postgres', q{SELECT id FROM items_view WHERE s = 'A'}), 5, 'a view') }) ], [q{SELECT `id`, `s` FROM `acme.shop.items_view` WHERE `s` = 'A'}], '... likewise');
+	return;
+}
+
+sub test_query_conditions
+{
+	$queries{'SELECT * FROM shop.items -- all of them'} = $queries{'DECLARE x INT64; SELECT * FROM shop.items'} = $queries{'SELECT 1; SELECT * FROM shop.items'} = items();
+	world();
+	foreach my $query ('SELECT * FROM shop.items -- all of them', 'DECLARE x INT64; SELECT * FROM shop.items', 'SELECT 1; SELECT * FROM shop.items')
+	{
+		$node->safe_psql('postgres', "DROP FOREIGN TABLE IF EXISTS queried; CREATE FOREIGN TABLE queried (id bigint, ts timestamptz) SERVER bq OPTIONS (query '$query')");
+		my $wraps = $query =~ /all of them/;
+		my $source = "SELECT * FROM ($query\n) AS source";
+		is_deeply([ asked(sub { is($node->safe_psql('postgres', q{SELECT id FROM queried WHERE ts < '1970-01-01Z'}), 3, "$query: a condition") }) ],
+			$wraps ? [ "dry: $query", "$source WHERE `ts` < TIMESTAMP '1970-01-01 00:00:00.000000+00:00'" ] : [$query], '... what is asked');
+		is_deeply([ asked(sub { is($node->safe_psql('postgres', q{SELECT id FROM queried LIMIT 1}), 1, '... a limit') }) ], [ $wraps ? "$source LIMIT 1" : $query ], '... what is asked');
+	}
+	return;
+}
+
+# Rows that were streamed a moment ago are not listed; a watermark would pass them by.
+sub test_incremental
+{
+	my $cell = sub { my ($id, $at) = @_; return { f => [ { v => $id }, { v => $at } ] } };
+	my $fields = [ { name => 'id', type => 'INTEGER', mode => 'REQUIRED' }, { name => 'at', type => 'TIMESTAMP', mode => 'NULLABLE' } ];
+	my @rows = ($cell->('1', '1704164645000000'), $cell->('2', undef), $cell->('3', '1704164647000000'));
+	my @streamed = ($cell->('4', '1704164646000000'));
+	my $serve = sub { $tables{'shop.log'} = $queries{'SELECT * FROM shop.log'} = encode_json({ schema => { fields => $fields }, rows => \@rows, streamed => \@streamed }); world() };
+	$serve->();
+	foreach my $how (qw(object query))
+	{
+		my $from = $how eq 'object' ? '`acme.shop.log`' : "(SELECT * FROM shop.log\n) AS source";
+		$node->safe_psql('postgres', "CREATE TABLE log_$how (id bigint PRIMARY KEY, at timestamptz CHECK (at <> '2024-01-02 03:04:08Z'));"
+			  . "SELECT censync_create_sync('log_$how', 'log_$how', 'upsert', server => 'bq', $how => '" . ($how eq 'object' ? 'shop.log' : 'SELECT * FROM shop.log') . q{', options => '{"cursor_column": "at", "max_rejected": 1}')});
+		my $result;
+		my $run = sub { my @asked = asked(sub { $result = run_sync($node, "log_$how") }); return $asked[-1] };
+		is($run->(), $how eq 'object' ? "SELECT `id`, `at` FROM $from" : 'SELECT * FROM shop.log', "$how: the first run is a job, not a list");
+		is($result->{records_read}, @rows + ($how eq 'object'), "$how: it reads all, what was streamed, too") or diag explain $result;
+		push @rows, $cell->('5', '1704164648000000'), $cell->('6', '1704164649000000') if $how eq 'object';
+		$serve->();
+		next if $how eq 'query';
+		is($run->(), "SELECT `id`, `at` FROM $from WHERE (`at` >= TIMESTAMP '2024-01-02 03:04:07.000000+00:00' OR `at` IS NULL)", "$how: later runs read what is new");
+		is("$result->{records_read} $result->{records_created} $result->{records_rejected}", '4 1 1', "$how: ... and nulls");
+		is($run->(), "SELECT `id`, `at` FROM $from WHERE (`at` >= TIMESTAMP '2024-01-02 03:04:08.000000+00:00' OR `at` IS NULL)", "$how: a rejected record holds the watermark");
+		is($result->{records_read}, 3, "$how: it comes again");
+	}
+	my @asked = asked(sub { run_sync($node, 'log_query') });
+	is_deeply(\@asked, [ 'dry: SELECT * FROM shop.log', "SELECT * FROM (SELECT * FROM shop.log\n) AS source WHERE (`at` >= TIMESTAMP '2024-01-02 03:04:08.000000+00:00' OR `at` IS NULL)" ], 'query: later runs, likewise') or diag explain \@asked;
 	return;
 }
 

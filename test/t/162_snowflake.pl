@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use CensyncPredicates;
 use CensyncTest;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
@@ -32,6 +33,9 @@ test_submission();
 test_errors();
 test_logins();
 test_objects();
+test_conditions();
+test_query_conditions();
+test_incremental();
 test_import();
 test_lies();
 test_trouble();
@@ -301,6 +305,114 @@ sub test_objects
 	foreign_table('t', '"ID" numeric', object => 't');
 	like(error_of('SELECT "ID" FROM t'), qr/HV000: column "ID" was changed at the source/, 'a type that changed in between');
 	like(error_of(preview($_, object => 1)), qr/42602/, "no object: $_") for 'a; DROP TABLE x', 'a.b.c.d', '"a', 'a b', '1a', '""', '(SELECT 1)';
+}
+
+# Moments to the nanosecond, of which half a microsecond is rounded up here.
+sub items
+{
+	my @rows = map { [ @$_, ("$_->[0].5", 'POINT(1 2)')[ 0, 1 ] ] } (
+		[ '1', '1.50', '7', 'true', 'a', 'A', '0', '1704164645.123456499', '1704164645.123456499 1440' ],
+		[ '2', '-1.50', '12345678901234567890123456789012345678', 'false', "it's \\ \"q\"\n", 'a', '19724', '1704164645.123456500', '1704164645.123456500 1860' ],
+		[ '3', '0.00', '-1', undef, '', 'b', '-25567', '1704164645.123456999', '1704164645.123456000 1440' ],
+		[ '4', undef, undef, 'true', undef, undef, undef, undef, undef ],
+		[ '5', '99.99', '8', 'false', 'A', 'B', '1', '-0.000000500', '-0.500000000 1440' ],
+		[ '6', '1.49', '9', 'true', "h\x{e9}", 'a', '2', '0.000000000', '0 1440' ]);
+	return { rowType => [ column('ID', 'fixed', 9, 0), column('N', 'fixed', 12, 2), column('BIG', 'fixed', 38, 0), column('OK', 'boolean'), column('S', 'text'),
+			column('CI', 'text', undef, undef, ci => JSON::PP::true), column('D', 'date'), column('AT', 'timestamp_ntz', 0, 9), column('TZ', 'timestamp_tz', 0, 9), column('F', 'real'),
+			column('G', 'object', undef, undef, extTypeName => 'GEOGRAPHY') ], parts => [ [ @rows[ 0 .. 2 ] ], [ @rows[ 3 .. 5 ] ] ] };
+}
+
+# What the service is asked meanwhile.
+sub statements_of
+{
+	my ($do) = @_;
+	my $before = () = $http->log;
+	$do->();
+	my @log = $http->log;
+	return map { $json->decode($_->{body})->{statement} } grep { $_->{method} eq 'POST' && $_->{body} } @log[ $before .. $#log ];
+}
+
+sub test_conditions
+{
+	my $columns = '"ID" bigint, "N" numeric(12,2), "BIG" numeric(38,0), "OK" boolean, "S" text, "CI" text, "D" date, "AT" timestamp, "TZ" timestamptz, "F" double precision, "G" text';
+	serve({}, tables => { 'PUBLIC.ITEMS' => items() });
+	foreign_table('items', $columns, object => 'PUBLIC.ITEMS');
+	sql('CREATE TABLE items_copy AS SELECT * FROM items');
+	compare_each($node, 'items', 'items_copy', '"ID" = 3', '"ID" <> 3', '"ID" IN (1, 5, 77)', '"N" < 1.5', '"N" >= 1.50', '"N" = 1.5', '"N" > 1.4999', '"N" < 100000000000', '"BIG" >= 12345678901234567890123456789012345678',
+		'"BIG" < 8 AND "N" IS NOT NULL', '"OK"', 'NOT "OK"', '"OK" IS NULL', '"S" = \'a\'', q{"S" = E'it''s \\\\ "q"\n'}, '"S" = \'\'', '"S" <> \'a\'', '"S" > \'B\'', q{"S" = U&'h\00e9'}, '"CI" = \'a\'', '"CI" IN (\'a\', \'B\')', '"CI" <> \'a\'', '"D" = \'2024-01-02\'',
+		'"D" > \'1969-01-01\'', '"D" < \'infinity\'', '"AT" = \'2024-01-02 03:04:05.123457\'', '"AT" >= \'2024-01-02 03:04:05.123457\'', '"AT" > \'2024-01-02 03:04:05.123456\'', '"AT" <= \'2024-01-02 03:04:05.123456\'', '"AT" < \'2024-01-02 03:04:05.123457\'', '"AT" < \'1970-01-01\'',
+		'"AT" <= \'1969-12-31 23:59:59.999999\'', '"AT" < \'infinity\'', '"AT" > \'0001-01-01\'', '"AT" IS NULL', '"TZ" = \'2024-01-02 03:04:05.123456Z\'', '"TZ" >= \'2024-01-02 05:04:05.123457+02\'', '"TZ" BETWEEN \'1969-12-31\' AND \'1970-01-02\'', '"F" = 3.5', '"F" > 4', '"G" = \'POINT(1 2)\'',
+		'"ID" > (SELECT 2) AND "OK"');
+	my $sent = sub { remote_statement($node, "SELECT \"ID\" FROM items WHERE $_[0]") =~ s/^SELECT .*? FROM PUBLIC\.ITEMS//r };
+	is($sent->('"ID" = 3 LIMIT 5'), ' WHERE "ID" = 3 LIMIT 5', 'EXPLAIN: a condition and a limit');
+	is($sent->('"S" = $$it\'s \\$$ LIMIT 5'), ' WHERE "S" = \'it\'\'s \\\\\'', '... a text, whose collation may find more');
+	is($sent->('"TZ" >= $$2024-01-02 03:04:05.123456Z$$ AND "AT" < $$2024-01-02$$'), q{ WHERE "TZ" >= TO_TIMESTAMP_TZ('2024-01-02 03:04:05.123455 +00:00', 'YYYY-MM-DD HH24:MI:SS.FF6 TZH:TZM') AND "AT" < TO_TIMESTAMP_NTZ('2024-01-02 00:00:00.000001', 'YYYY-MM-DD HH24:MI:SS.FF6')}, '... moments, a microsecond more');
+	is($sent->('"OK" AND "N" IN (1.5, 2) AND "D" = $$2024-01-31$$'), q{ WHERE "OK" = TRUE AND "N" IN (1.5, 2) AND "D" = TO_DATE('2024-01-31', 'YYYY-MM-DD')}, '... others');
+	is($sent->($_), '', "not sent: $_") for '"F" = 1', '"S" > $$a$$', '"S" <> $$a$$', '"AT" = $$2024-01-02$$', '"AT" < $$infinity$$', '"N" = $$NaN$$', '"D" > $$10000-01-01$$';
+	my @statements = statements_of(sub { is(sql('SELECT "ID" FROM items WHERE "N" = 1.5 LIMIT 3'), 1, 'a condition') });
+	is_deeply(\@statements, [ 'SELECT * FROM PUBLIC.ITEMS LIMIT 0', 'SELECT "ID", "N" FROM PUBLIC.ITEMS WHERE "N" = 1.5 LIMIT 3' ], '... the statements');
+	@statements = statements_of(sub { is(sql('SELECT count(*) FROM items WHERE "G" = $$POINT(1 2)$$'), 6, 'a column that is no text there') });
+	is($statements[1], 'SELECT "G" FROM PUBLIC.ITEMS', '... is not compared there');
+	# Here it is an integer, there it is not.
+	foreign_table('others', '"ID" text, "N" int', object => 'PUBLIC.ITEMS');
+	is(sql('SELECT "ID" FROM others WHERE "N" = 2 AND "ID" = \'1\''), 1, 'a column of another type here') or diag(join "\n", map { $_->{body} } $http->log);
+	sql(q{CREATE COLLATION anycase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)});
+	foreign_table('folded', '"ID" int, "S" text COLLATE anycase', object => 'PUBLIC.ITEMS');
+	is(sql('SELECT string_agg("ID"::text, \' \') FROM folded WHERE "S" = \'a\''), '1 5', 'a collation here that takes capitals and small letters for the same');
+}
+
+sub test_query_conditions
+{
+	my %q = ('SELECT * FROM items -- all' => items(), 'SHOW ITEMS' => items(), 'SELECT 1; SELECT 2' => items(), 'WITH x AS (SELECT 1) SELECT * FROM x;' => items());
+	$q{'WITH x AS (SELECT 1) SELECT * FROM x'} = items();
+	serve(\%q);
+	for my $query ('SELECT * FROM items -- all', 'SHOW ITEMS', 'SELECT 1; SELECT 2', 'WITH x AS (SELECT 1) SELECT * FROM x;')
+	{
+		my $wraps = $query =~ /^(SELECT \*|WITH)/;
+		foreign_table('queried', '"ID" bigint, "S" text, "AT" timestamp', query => $query);
+		(my $inner = $query) =~ s/;$//;
+		my @statements = statements_of(sub { is(sql('SELECT string_agg("ID"::text, $$ $$) FROM queried WHERE "AT" >= \'2024-01-02 03:04:05.123457\' AND "ID" < 10'), '2 3', "$query: a condition") });
+		is_deeply(\@statements, $wraps ? [ "SELECT * FROM ($inner\n) AS source LIMIT 0", "SELECT * FROM ($inner\n) AS source WHERE \"AT\" >= TO_TIMESTAMP_NTZ('2024-01-02 03:04:05.123456', 'YYYY-MM-DD HH24:MI:SS.FF6') AND \"ID\" < 10" ] : [$query], '... the statements') or diag explain \@statements;
+		@statements = statements_of(sub { is(sql('SELECT count(*) FROM (SELECT FROM queried LIMIT 2) s'), 2, '... a limit') });
+		is_deeply(\@statements, [ $wraps ? "SELECT * FROM ($inner\n) AS source LIMIT 2" : $query ], '... in one statement') or diag explain \@statements;
+	}
+	my %twice = (rowType => [ column('A', 'fixed', 9, 0), column('A', 'fixed', 9, 0), column('B', 'fixed', 9, 0) ], parts => [ [ [ '1', '2', '3' ] ] ]);
+	serve({ 'SELECT a, a, b' => \%twice });
+	foreign_table('twice', '"B" int', query => 'SELECT a, a, b');
+	is(sql('SELECT "B" FROM twice WHERE "B" = 3'), 3, 'two columns of the same name');
+	is($json->decode((grep { $_->{method} eq 'POST' } $http->log)[-1]{body})->{statement}, 'SELECT a, a, b', '... the query stands by itself');
+}
+
+# What comes with each run, by its statement.
+sub test_incremental
+{
+	for my $how (qw(object query))
+	{
+		my $from = $how eq 'object' ? 'PUBLIC.LOG' : "(SELECT * FROM log\n) AS source";
+		my @rows = ([ '1', '1704164645.123450000' ], [ '2', '1704164645.123456600' ], [ '3', undef ]);
+		my $serve = sub { my %log = (rowType => [ column('ID', 'fixed', 9, 0), column('AT', 'timestamp_ntz', 0, 9) ], parts => [ \@rows ]); serve({ 'SELECT * FROM log' => \%log }, tables => { 'PUBLIC.LOG' => \%log }) };
+		my $last = sub { ((map { $json->decode($_->{body})->{statement} } grep { $_->{method} eq 'POST' && $_->{body} } $http->log)[-1]) =~ s/.*? FROM \Q$from\E//sr };
+		$serve->();
+		sql("CREATE TABLE log_$how (id int PRIMARY KEY, at timestamp CHECK (at <> '2024-01-02 03:04:06'))");
+		sql("SELECT censync_create_sync('log_$how', 'log_$how', 'upsert', server => 'wh', $how => " . ($how eq 'object' ? "'PUBLIC.LOG'" : "'SELECT * FROM log'") . q{, mappings => '{"id": "ID", "at": "AT"}', options => '{"cursor_column": "AT", "max_rejected": 1}')});
+		my $run = run_sync($node, "log_$how");
+		is("$run->{status} $run->{records_read}", 'completed 3', "$how: the first run reads all") or diag explain $run;
+		my $watermark = sub { sql("SELECT watermark FROM censync.syncs WHERE name = 'log_$how'") };
+		is($watermark->(), '2024-01-02 03:04:05.123457', "$how: the watermark is rounded as the values are");
+		# What is rounded to the watermark, what is bad, and what is behind it.
+		push @rows, [ '4', '1704164645.123456500' ], [ '5', '1704164646' ], [ '6', '1704164647' ];
+		$serve->();
+		$run = run_sync($node, "log_$how");
+		is("$run->{status} $run->{records_read} $run->{records_created}", 'completed 5 2', "$how: the next reads what is not below it, and nulls") or diag explain $run;
+		is($last->(), q{ WHERE ("AT" >= TO_TIMESTAMP_NTZ('2024-01-02 03:04:05.123456', 'YYYY-MM-DD HH24:MI:SS.FF6') OR "AT" IS NULL)}, "$how: ... the condition");
+		is($watermark->(), '2024-01-02 03:04:06', "$how: a rejected record holds the watermark");
+		$serve->();
+		$run = run_sync($node, "log_$how");
+		is("$run->{records_read} $run->{records_rejected}", '3 1', "$how: it comes again");
+	}
+	serve({}, tables => { T => { rowType => [ column('NAME', 'text') ], parts => [ [ ['a'], ['B'] ] ] } });
+	sql(q{CREATE TABLE names (name text PRIMARY KEY); SELECT censync_create_sync('names', 'names', 'upsert', server => 'wh', object => 'T', mappings => '{"name": "NAME"}', options => '{"cursor_column": "NAME"}')});
+	is(run_sync($node, 'names')->{records_read} . run_sync($node, 'names')->{records_read}, '22', 'a text as cursor: all is read each time');
 }
 
 sub test_import

@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use CensyncPredicates;
 use CensyncTest;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
@@ -18,6 +19,10 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my @errors;
 my $token = 'dapi-secret-of-the-test';
 
+my @moments = (q{ts >= '2024-01-02 03:04:05.123Z'}, q{ts > '2024-01-02 03:04:05.123Z'}, q{ts < '2024-01-02 03:04:05.123001Z'}, q{ts <= '2024-01-02 05:04:05.123456+02'}, q{ts = '2024-01-02 03:04:05.123Z'}, q{ts <> '2024-01-02 03:04:05.123Z'},
+	q{tn >= '1969-12-31 23:59:59.999'}, q{tn < '1970-01-01'}, q{tn = '2024-01-02 03:04:05.123'}, q{tn < '2024-01-02 03:04:05.1235'}, q{ts < 'infinity'}, q{ts IS NULL AND id > 2});
+my $item_columns = 'id bigint, n numeric(12,2), big numeric(38,0), ok boolean, s text, d date, ts timestamptz, tn timestamp, f double precision, g text';
+
 sql('CREATE SCHEMA imported');
 server('wh', mapping => { token => $token });
 server('inline', disposition => 'inline', mapping => { token => $token });
@@ -29,6 +34,9 @@ test_links();
 test_errors();
 test_logins();
 test_objects();
+test_conditions();
+test_query_conditions();
+test_incremental();
 test_import();
 test_lies();
 test_cancel();
@@ -288,6 +296,80 @@ sub test_objects
 	is(sql("SET timezone = 'UTC'; SELECT * FROM people"), '1|1969-12-31 23:59:59.999999+00|2024-01-02 03:04:05.123456|[1, {"x": null}]|y', 'an object has its microseconds, and the types in its arrays');
 	is(sql('SELECT count(*) FROM people'), 2, 'rows are counted by one column');
 	like(error_of('SELECT "a`b" FROM people'), qr/HV000: column "a`b" was changed at the source/, 'a type that changed in between');
+}
+
+# What the service is asked meanwhile.
+sub statements_of
+{
+	my ($do) = @_;
+	my $before = () = $http->log;
+	$do->();
+	my @log = $http->log;
+	return map { $json->decode($_->{body})->{statement} } grep { $_->{method} eq 'POST' && $_->{path} =~ /statements$/ } @log[ $before .. $#log ];
+}
+
+sub items
+{
+	my @rows = map { [ @$_, "$_->[0].5", 'SRID=4326;POINT(1 2)' ] } (
+		[ '1', '1.50', '7', 'true', 'a', '1970-01-01', '2024-01-02T03:04:05.123456Z', '2024-01-02T03:04:05.123456' ],
+		[ '2', '-1.50', '12345678901234567890123456789012345678', 'false', "it's \\ \"q\"\n\${x}", '2024-01-02', '2024-01-02T03:04:05.123457Z', '2024-01-02T03:04:05.124' ],
+		[ '3', '0.00', '-1', undef, '', '1900-01-01', '1969-12-31T23:59:59.9995Z', '1969-12-31T23:59:59.9995' ],
+		[ '4', undef, undef, 'true', undef, undef, undef, undef ],
+		[ '5', '99.99', '8', 'false', 'A', '1970-01-02', '2024-01-02T03:04:05.123Z', '2024-01-02T03:04:05.123' ],
+		[ '6', '1.49', '9', 'true', "h\x{e9}", '1970-01-03', '2024-01-02T03:04:06Z', '2024-01-02T03:04:06' ]);
+	return { columns => [ column('id', 'LONG'), column('n', 'DECIMAL', type_precision => 12, type_scale => 2), column('big', 'DECIMAL', type_precision => 38, type_scale => 0), column('ok', 'BOOLEAN'),
+			column('s', 'STRING'), column('d', 'DATE'), column('ts', 'TIMESTAMP'), column('tn', 'TIMESTAMP_NTZ'), column('f', 'DOUBLE'), column('g', 'GEOGRAPHY') ], chunks => [ [ @rows[ 0 .. 2 ] ], [ @rows[ 3 .. 5 ] ] ] };
+}
+
+sub test_conditions
+{
+	serve({}, objects => { '`items`' => items() });
+	foreign_table('items', $item_columns, object => 'items');
+	sql('CREATE TABLE items_copy AS SELECT * FROM items');
+	compare_each($node, 'items', 'items_copy', @moments, 'id = 3', 'id IN (1, 5, 77)', 'n < 1.5', 'n = 1.5', 'n > 1.4999', 'big >= 12345678901234567890123456789012345678', 'big < 8 AND n IS NOT NULL', 'ok', 'NOT ok', 'ok IS NULL', q{s = 'a'},
+		q{s = E'it''s \\\\ "q"\n${x}'}, q{s = ''}, q{s <> 'a'}, q{s > 'B'}, q{d = '2024-01-02'}, q{d > '1969-01-01'}, q{d < 'infinity'}, 'f > 4', q{g = 'SRID=4326;POINT(1 2)'}, 'id > (SELECT 2) AND ok');
+	my $sent = sub { remote_statement($node, "SELECT id FROM items WHERE $_[0]") =~ s/^SELECT .*? FROM `items`//r };
+	is($sent->('id = 3 LIMIT 5'), ' WHERE `id` = 3 LIMIT 5', 'EXPLAIN: a condition and a limit');
+	is($sent->(q{s = E'it''s ${x}\\\\' LIMIT 5}), q{ WHERE `s` = 'it\'s \u0024{x}\\\\'}, '... a text');
+	is($sent->(q{tn < '2024-01-02' AND ts = '2024-01-02 03:04:05.123456Z' LIMIT 3}), q{ WHERE `tn` < TIMESTAMP_NTZ '2024-01-02 00:00:00.000000' AND `ts` = TIMESTAMP '2024-01-02 03:04:05.123456+00:00' LIMIT 3}, '... moments of an object are exact');
+	is($sent->($_), '', "not sent: $_") for 'f = 1', q{s > 'a'}, q{s <> 'a'}, q{ts < 'infinity'}, q{n = 'NaN'};
+	is((statements_of(sub { sql('SELECT id FROM items WHERE n > 1.499') }))[1], 'SELECT `id`, `n` FROM `items`', 'a number with more digits than the column has is not compared there');
+	is((statements_of(sub { sql(q{SELECT id, ts FROM items WHERE ts > '2024-01-01Z' LIMIT 2}) }))[1], q{SELECT `id`, unix_micros(`ts`) AS `ts` FROM `items` WHERE `ts` > TIMESTAMP '2024-01-01 00:00:00.000000+00:00' LIMIT 2}, 'what is read by an expression is compared by its name');
+}
+
+sub test_query_conditions
+{
+	serve({ 'SELECT * FROM items' => items(), 'SHOW TABLES' => items() });
+	foreign_table('queried', $item_columns, query => 'SELECT * FROM items');
+	sql('CREATE TABLE queried_copy AS SELECT * FROM queried');
+	compare_each($node, 'queried', 'queried_copy', @moments, 'id = 3 AND ok IS NULL');
+	is_deeply([ statements_of(sub { is(sql(q{SELECT id FROM queried WHERE ts > '2024-01-02 03:04:05.5Z' AND id < 10}), 6, 'a query: a condition') }) ],
+		[ "SELECT * FROM (SELECT * FROM items\n) AS source LIMIT 0", "SELECT * FROM (SELECT * FROM items\n) AS source WHERE `ts` > TIMESTAMP '2024-01-02 03:04:05.499000+00:00' AND `id` < 10" ], '... the statements: moments are cut to milliseconds');
+	is_deeply([ statements_of(sub { is(sql(q{SELECT count(*) FROM (SELECT id FROM queried LIMIT 2) s}), 2, 'a query: a limit') }) ], [ "SELECT * FROM (SELECT * FROM items\n) AS source LIMIT 2" ], '... the statement');
+	foreign_table('shown', $item_columns, query => 'SHOW TABLES');
+	is_deeply([ statements_of(sub { is(sql(q{SELECT id FROM shown WHERE id = 5 LIMIT 1}), 5, 'what can not be wrapped') }) ], ['SHOW TABLES'], '... runs as it is');
+}
+
+sub test_incremental
+{
+	for my $how (qw(object query))
+	{
+		my $from = $how eq 'object' ? '`main`.`shop`.`log`' : "(SELECT * FROM log\n) AS source";
+		my @rows = ([ '1', '2024-01-02T03:04:05.1236Z' ], [ '2', undef ]);
+		my $serve = sub { my %log = (columns => [ column('id', 'INT'), column('at', 'TIMESTAMP') ], chunks => [ \@rows ]); serve({ 'SELECT * FROM log' => \%log }, objects => { '`main`.`shop`.`log`' => \%log }) };
+		my $run = sub { $serve->(); my $result; my @statements = statements_of(sub { $result = run_sync($node, "log_$how") }); return ($result, $statements[-1] =~ s/.*? FROM \Q$from\E//sr) };
+		$serve->();
+		sql("CREATE TABLE log_$how (id int PRIMARY KEY, at timestamptz CHECK (at <> '2024-01-02 03:04:06Z'))");
+		sql("SELECT censync_create_sync('log_$how', 'log_$how', 'upsert', server => 'wh', $how => " . ($how eq 'object' ? "'main.shop.log'" : "'SELECT * FROM log'") . q{, options => '{"cursor_column": "at", "max_rejected": 1}')});
+		my ($first) = $run->();
+		is("$first->{status} $first->{records_read}", 'completed 2', "$how: the first run reads all") or diag explain $first;
+		is(sql("SET timezone = 'UTC'; SELECT watermark FROM censync.syncs WHERE name = 'log_$how'"), $how eq 'object' ? '2024-01-02 03:04:05.1236+00' : '2024-01-02 03:04:05.123+00', "$how: the watermark");
+		push @rows, [ '3', '2024-01-02T03:04:05.1236Z' ], [ '4', '2024-01-02T03:04:06Z' ], [ '5', '2024-01-02T03:04:07Z' ], [ '6', '2024-01-02T03:04:05.121Z' ];
+		my ($next, $condition) = $run->();
+		is($condition, q{ WHERE (`at` >= TIMESTAMP '2024-01-02 03:04:05.} . ($how eq 'object' ? '123600' : '122000') . q{+00:00' OR `at` IS NULL)}, "$how: what is asked for later");
+		is("$next->{records_read} $next->{records_created} $next->{records_rejected}", '5 2 1', "$how: what is new comes, and nulls") or diag explain $next;
+		is((($run->())[0])->{records_read}, 3, "$how: a rejected record holds the watermark");
+	}
 }
 
 sub test_import

@@ -11,6 +11,7 @@ use Time::HiRes qw(sleep);
 
 use lib "$FindBin::RealBin/../perl";
 use CensyncFake;
+use CensyncPredicates;
 use CensyncTest;
 
 my $secret   = 'Sup3r-s3cret-word';
@@ -50,6 +51,8 @@ test_document_samples();
 test_types();
 test_bad_document();
 test_search_bodies();
+test_conditions();
+test_incremental();
 test_mappings();
 test_errors();
 test_lies_and_cuts();
@@ -410,6 +413,103 @@ sub test_search_bodies
 	like(failure({ query => '{"query": ' }, %where), qr/22032: the query begins with \{ but is no JSON/, 'no JSON');
 	like(failure({ query => '{}' }), qr/HV002: a search needs the option "index"/, 'no index');
 	like(failure({ query => '{"bogus": 1}' }, %where), qr/42601: the service refused the request: unknown field \[bogus\]/, 'what is unknown there');
+	return;
+}
+
+# The bodies of the searches meanwhile.
+sub searches_of
+{
+	my ($do) = @_;
+	$fake->forget_requests;
+	$do->();
+	return map { ref $_->{body} ? $_->{body} : $json->decode($_->{body}) } grep { $_->{path} eq '/_search' } requests();
+}
+
+# Fields that are compared in an index as here, and those that are not.
+sub test_conditions
+{
+	my %types = (id => 'long', n => 'integer', b => 'byte', ok => 'boolean', k => 'keyword', short => 'keyword', low => 'keyword', t => 'text', at => 'date', f => 'double', hidden => 'keyword', filled => 'keyword', copied => 'keyword', shadow => 'keyword');
+	my %properties = map { $_ => { type => $types{$_} } } keys %types;
+	$properties{short}{ignore_above} = 3;
+	$properties{low}{normalizer} = 'lowercase';
+	$properties{hidden}{index} = JSON::PP::false;
+	$properties{filled}{null_value} = 'none';
+	$properties{k}{copy_to} = 'copied';
+	$properties{o} = { properties => { x => { type => 'short' }, 'y.z' => { type => 'keyword' } } };
+	my %mapping = (properties => \%properties, runtime => { shadow => { type => 'keyword' } });
+	my @docs = (
+		{ id => 1, n => 5, b => 1, ok => JSON::PP::true, k => 'a', short => 'abc', low => 'A', t => 'a b', at => '2024-01-02T03:04:05.123456Z', f => 1.5, hidden => 'a', filled => 'a', shadow => 'a', o => { x => 1, y => { z => 'q' } } },
+		{ id => 2, n => '7', b => -128, ok => JSON::PP::false, k => 'A', short => 'abcd', low => 'a', t => 'a', at => '2024-01-02T03:04:05.124Z', f => 2, hidden => 'b', filled => undef, shadow => 'b', 'o.x' => 2 },
+		{ id => 3, n => 5.7, ok => 'true', k => '', short => '', low => 'b', at => '1969-12-31T23:59:59.999Z' },
+		{ id => 4 },
+		{ id => 5, n => -2147483648, b => 127, ok => '', k => "it's \"\\", at => '2024-01-02T03:04:05.123Z', o => { x => 3 } });
+	fresh(indices => { items => { mapping => \%mapping, docs => [ map { [ "d$_->{id}", $json->encode($_) ] } @docs ] } });
+	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE items (_id text, id bigint, n int, b smallint, ok boolean, k text, short text, low text, t text, at timestamptz, f double precision, hidden text, filled text, copied text, shadow text, x smallint OPTIONS (source 'o.x'), z text OPTIONS (source 'o.y.z')) SERVER es OPTIONS (object 'items');
+		CREATE TABLE items_copy AS SELECT * FROM items});
+	compare_each($node, 'items', 'items_copy', 'id = 3', 'id <> 3', 'id IN (1, 5, 77)', 'n = 5', 'n > 5', 'n <= 5 AND ok', 'n < 3000000000', 'n > -3000000000', 'b < 300', 'b >= 127', 'b IN (1, 300)', 'ok', 'NOT ok', 'ok IS NULL', q{k = 'a'}, q{k = ''}, q{k = 'it''s "\\'}, q{k IN ('A', 'x')}, q{k <> 'a'}, q{k > 'B'},
+		q{short = 'abcd'}, q{short = 'abc'}, q{low = 'a'}, q{low = 'A'}, q{t = 'a'}, q{t = 'a b'}, q{at = '2024-01-02 03:04:05.123456Z'}, q{at >= '2024-01-02 03:04:05.123456Z'}, q{at > '2024-01-02 03:04:05.123456Z'}, q{at <= '2024-01-02 03:04:05.123456Z'}, q{at < '2024-01-02 03:04:05.123456Z'}, q{at < '1970-01-01Z'}, q{at >= '1969-12-31 23:59:59.9985Z'}, q{at < 'infinity'}, q{at > '0044-03-15 BC'},
+		'f = 1.5', q{hidden = 'a'}, 'hidden IS NULL', 'filled IS NULL', 'filled IS NOT NULL', q{filled = 'a'}, 'copied IS NULL', q{shadow = 'a'}, 'short IS NOT NULL', 'x > 1', q{z = 'q'}, q{_id = 'd2'}, q{_id IN ('d1', 'd9')});
+	my $sent = sub { my ($where) = @_; my @bodies = searches_of(sub { $node->safe_psql('postgres', "SELECT count(*) FROM (SELECT id FROM items WHERE $where) s") }); return $json->encode($bodies[0]{query}) };
+	is($sent->(q{k = 'a' AND n > 5}), '{"bool":{"filter":[{"range":{"n":{"gt":5}}},{"term":{"k":{"value":"a"}}}],"must":[{"match_all":{}}]}}', 'conditions as filters');
+	is($sent->(q{at > '2024-01-02 03:04:05.123456Z'}), '{"bool":{"filter":[{"range":{"at":{"format":"strict_date_optional_time","gte":"2024-01-02T03:04:05.122Z"}}}],"must":[{"match_all":{}}]}}', 'a moment, a millisecond less');
+	is($sent->($_), '{"match_all":{}}', "not sent: $_") foreach q{t = 'a'}, q{short = 'abcd'}, q{hidden = 'a'}, q{filled = 'a'}, q{copied = 'a'}, q{shadow = 'a'}, 'f > 1', 'b < 300', q{k > 'a'}, q{at = '2024-01-02Z'}, 'n IS NULL', q{at < 'infinity'};
+	is_deeply([ map { $_->{size} } searches_of(sub { is($node->safe_psql('postgres', 'SELECT id FROM items WHERE n > 5 LIMIT 1'), 2, 'a limit') }) ], [1], '... is the size of the page');
+	is((map { $_->{size} } searches_of(sub { is($node->safe_psql('postgres', q{SELECT id FROM items WHERE b < 300 LIMIT 1}), 1, 'a condition that is not sent') }))[0], 2, '... leaves it as it is');
+	is(remote_statement($node, 'SELECT id FROM items WHERE n > 5 LIMIT 1'), '{"query":{"bool":{"must":[{"match_all":{}}],"filter":[{"range":{"n":{"gt":5}}}]}},"_source":["id","n"],"size":1}', 'EXPLAIN: the search');
+
+	# What one index maps, and another does not, or otherwise.
+	fresh(indices => { 'm-1' => { mapping => { properties => { id => { type => 'long' }, k => { type => 'keyword' }, n => { type => 'long' } } }, docs => [ [ a => '{"id":1,"k":"x","n":1}' ] ] },
+		'm-2' => { mapping => { dynamic => JSON::PP::false, properties => { id => { type => 'long' }, n => { type => 'integer' } } }, docs => [ [ b => '{"id":2,"k":"x","n":1}' ], [ c => '{"id":3,"k":"y","n":2}' ] ] } });
+	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE several (id bigint, k text, n bigint) SERVER es OPTIONS (object 'm-*')});
+	is($node->safe_psql('postgres', q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM several WHERE k = 'x'}), '1 2', 'a field that one of the indices does not map');
+	is($node->safe_psql('postgres', q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM several WHERE n < 3000000000}), '1 2 3', 'a field of two types');
+
+	# Bodies of searches.
+	fresh(%orders);
+	foreach my $case ([ '{"query": {"term": {"name": "n3"}}}', '{"bool":{"filter":[{"term":{"_id":{"value":"a3"}}}],"must":[{"term":{"name":"n3"}}]}}' ], [ '{"query": {"term": {"name": "n3"}}, "min_score": 0}', '{"term":{"name":"n3"}}' ])
+	{
+		my $query = $case->[0] =~ s/'/''/gr;
+		$node->safe_psql('postgres', "DROP FOREIGN TABLE IF EXISTS found; CREATE FOREIGN TABLE found (_id text, id bigint) SERVER es OPTIONS (query '$query', index 'orders')");
+		my @bodies = searches_of(sub { is($node->safe_psql('postgres', q{SELECT id FROM found WHERE _id = 'a3'}), 3, "a body: $query") });
+		is($json->encode($bodies[0]{query}), $case->[1], '... what is sent');
+	}
+	fresh(queries => { 'SELECT id FROM t' => { columns => [ { name => 'id', type => 'long' } ], rows => [ map { "[$_]" } 1 .. 5 ] } });
+	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE by_sql (id bigint) SERVER es OPTIONS (query 'SELECT id FROM t')});
+	is($node->safe_psql('postgres', 'SELECT id FROM by_sql WHERE id = 4'), 4, 'SQL: a condition is checked here');
+	is($node->safe_psql('postgres', 'SELECT id FROM by_sql LIMIT 1'), 1, 'SQL: a limit');
+	is((map { (ref $_->{body} ? $_->{body} : $json->decode($_->{body}))->{fetch_size} } grep { $_->{path} eq '/_sql' && (ref $_->{body} ? $json->encode($_->{body}) : $_->{body}) =~ /fetch_size/ } requests())[-1], 1, '... is the size of its page');
+	return;
+}
+
+sub test_incremental
+{
+	my %mapping = (properties => { id => { type => 'long' }, at => { type => 'date' } });
+	my @docs = ([ a => '{"id":1,"at":"2024-01-02T03:04:05.1236Z"}' ], [ b => '{"id":2}' ]);
+	my $serve = sub { fresh(indices => { log => { mapping => \%mapping, docs => \@docs } }) };
+	my $result;
+	my $run = sub { $serve->(); my @bodies = searches_of(sub { $result = run_sync($node, 'log') }); return $json->encode($bodies[0]{query}) };
+	$serve->();
+	$node->safe_psql('postgres', q{CREATE TABLE log (id bigint PRIMARY KEY, at timestamptz CHECK (at <> '2024-01-02 03:04:06Z'));
+		SELECT censync_create_sync('log', 'log', 'upsert', server => 'es', object => 'log', mappings => '{"id": "id", "at": "at"}', options => '{"cursor_column": "at", "max_rejected": 1}')});
+	is($run->(), '{"match_all":{}}', 'incremental: the first run reads all');
+	is($result->{records_read}, 2, '... documents');
+	push @docs, [ c => '{"id":3,"at":"2024-01-02T03:04:05.1236Z"}' ], [ d => '{"id":4,"at":"2024-01-02T03:04:06Z"}' ], [ e => '{"id":5,"at":"2024-01-02T03:04:07Z"}' ], [ f => '{"id":6,"at":"2024-01-02T03:04:05.1Z"}' ];
+	is($run->(), '{"bool":{"filter":[{"bool":{"minimum_should_match":1,"should":[{"range":{"at":{"format":"strict_date_optional_time","gte":"2024-01-02T03:04:05.122Z"}}},{"bool":{"must_not":[{"exists":{"field":"at"}}]}}]}}],"must":[{"match_all":{}}]}}', '... later ones what is new, and what has no cursor');
+	is("$result->{records_read} $result->{records_created} $result->{records_rejected}", '5 2 1', '... and what is rejected');
+	$run->();
+	is($result->{records_read}, 3, '... which comes again');
+	# Nobody knows where a cursor that can't be read stands.
+	@docs = ([ a => '{"id":1,"at":"2024-01-02T03:04:05Z"}' ], [ b => '{"id":2,"at":"2024-02-30T00:00:00Z"}' ]);
+	$serve->();
+	$node->safe_psql('postgres', q{CREATE TABLE odd (id bigint PRIMARY KEY, at timestamptz);
+		SELECT censync_create_sync('odd', 'odd', 'upsert', server => 'es', object => 'log', mappings => '{"id": "id", "at": "at"}', options => '{"cursor_column": "at", "max_rejected": 1}')});
+	my $watermark = sub { $serve->(); my $odd = run_sync($node, 'odd'); return "$odd->{records_read} $odd->{records_invalid} " . $node->safe_psql('postgres', q{SET timezone = 'UTC'; SELECT watermark FROM censync.syncs WHERE name = 'odd'}) };
+	is($watermark->(), '2 1 ', '... a cursor that is no date holds the watermark');
+	$docs[1] = [ b => '{"id":2,"at":"2024-02-29T00:00:00Z"}' ];
+	is($watermark->(), '2 0 2024-02-29 00:00:00+00', '... until it is one');
+	$node->safe_psql('postgres', q{CREATE TABLE by_query (id bigint PRIMARY KEY)});
+	fresh(queries => { 'SELECT id FROM t' => { columns => [ { name => 'id', type => 'long' } ], rows => [ '[1]' ] } });
+	like(($node->psql('postgres', q{SELECT censync_create_sync('by_query', 'by_query', 'upsert', server => 'es', query => 'SELECT id FROM t', options => '{"cursor_column": "id"}')}))[2], qr/this source can't be read incrementally/, '... SQL can not');
 	return;
 }
 

@@ -10,6 +10,7 @@ use Time::HiRes qw(sleep);
 
 use lib "$FindBin::RealBin/../perl";
 use CensyncFake;
+use CensyncPredicates;
 use CensyncTest;
 
 my $key       = 'kQ7-very-s3cret-key';
@@ -28,6 +29,7 @@ $node->safe_psql('postgres', qq{
 test_samples();
 test_async();
 test_objects();
+test_conditions();
 test_ahead();
 test_errors();
 test_secrets();
@@ -157,7 +159,43 @@ OUT
 	return;
 }
 
-# 6.7 (C)
+# The statements meanwhile.
+sub statements_of
+{
+	my ($do) = @_;
+	$fake->forget_requests;
+	$do->();
+	return map { (ref $_->{body} ? $_->{body} : $json->decode($_->{body}))->{sql}{query} } grep { $_->{method} eq 'POST' } requests();
+}
+
+sub test_conditions
+{
+	my %types = (id => 'int', f => 'float', ok => 'bool', s => 'string', d => 'date', dt => 'datetime', ts => 'timestamp', g => 'geography');
+	my @rows = (
+		'{"id":1,"f":1.5,"ok":true,"s":"a","d":{"__rockset_type":"date","value":"2024-01-02"},"dt":{"__rockset_type":"datetime","value":"2024-01-02T03:04:05.123456"},"ts":"2024-01-02T03:04:05.123456Z","g":{"__rockset_type":"geography","value":{"type":"Point","coordinates":[1.0,2.0]}}}',
+		'{"id":2,"f":2,"ok":false,"s":"it\'s \\\\","d":{"__rockset_type":"date","value":"1969-12-31"},"dt":{"__rockset_type":"datetime","value":"1969-12-31T23:59:59.999999"},"ts":"1969-12-31T23:59:59.999999Z"}',
+		'{"id":3,"s":"","ok":null,"ts":"2024-01-02T03:04:06Z"}', '{"id":4}');
+	my %state = (queries => { 'DESCRIBE "commons"."items"' => { rows => [ map { $json->encode({ field => [$_], type => $types{$_} }) } sort keys %types ] }, 'SELECT * FROM "commons"."items"' => { rows => \@rows } });
+	fresh(%state);
+	$node->safe_psql('postgres', q{CREATE FOREIGN TABLE items (id bigint, f double precision, ok boolean, s text, d date, dt timestamp, ts timestamptz, g text) SERVER rs OPTIONS (object 'items'); CREATE TABLE items_copy AS SELECT * FROM items});
+	compare_each($node, 'items', 'items_copy', 'id = 3', 'id <> 3', 'id IN (1, 77)', 'id > 1 AND ok IS NULL', 'ok', 'NOT ok', 'ok IS NULL', 's IS NOT NULL', q{s = 'a'}, q{s = 'it''s \\'}, q{s = ''}, q{s <> 'a'}, q{s > ''}, q{d = '2024-01-02'}, q{d < '1970-01-01'},
+		q{dt >= '2024-01-02 03:04:05.123456'}, q{dt <= '1969-12-31 23:59:59.999999'}, q{ts = '2024-01-02 03:04:05.123456Z'}, q{ts > '2024-01-02 05:04:05.123456+02'}, q{ts < 'infinity'}, 'f = 1.5', 'g IS NOT NULL');
+	is((statements_of(sub { is($node->safe_psql('postgres', q{SELECT id FROM items WHERE ok AND ts > '2024-01-01Z' LIMIT 3}), 1, 'conditions and a limit') }))[1],
+		q{SELECT "id", "ok", "ts" FROM "commons"."items" WHERE "ok" = TRUE AND "ts" > PARSE_TIMESTAMP_ISO8601('2024-01-01T00:00:00.000000Z') LIMIT 3}, '... are sent');
+	is(remote_statement($node, q{SELECT id FROM items WHERE s = 'it''s' LIMIT 1}), q{SELECT "id", "s" FROM "items" WHERE "s" = 'it''s'}, 'EXPLAIN');
+	is(remote_statement($node, "SELECT id FROM items WHERE $_") =~ s/.*FROM "items"//r, '', "not sent: $_") foreach 'f = 1', 'ok IS NULL', q{s > 'a'}, q{ts < 'infinity'};
+
+	$node->safe_psql('postgres', q{CREATE TABLE log (id bigint PRIMARY KEY, ts timestamptz);
+		SELECT censync_create_sync('log', 'log', 'upsert', server => 'rs', object => 'items', options => '{"cursor_column": "ts"}')});
+	is(run_sync($node, 'log')->{records_read}, 4, 'incremental: all at first');
+	push @rows, '{"id":5,"ts":"2024-01-02T03:04:06.5Z"}';
+	fresh(%state);
+	my $run;
+	is((statements_of(sub { $run = run_sync($node, 'log') }))[1], q{SELECT "id", "ts" FROM "commons"."items" WHERE CASE WHEN "ts" < PARSE_TIMESTAMP_ISO8601('2024-01-02T03:04:06.000000Z') THEN FALSE ELSE TRUE END}, '... then what is not known to be below the watermark');
+	is("$run->{records_read} $run->{records_created}", '3 1', '... and what has no cursor');
+	return;
+}
+
 # The first page comes with the columns; the third is asked for while the second is read, and once.
 sub test_ahead
 {
@@ -170,6 +208,7 @@ sub test_ahead
 	return;
 }
 
+# 6.7 (C)
 sub test_errors
 {
 	my @cases = (

@@ -12,18 +12,101 @@ tables, a list of pages of them; statements, by their text:
   expired={"C": N}    the first N links to chunk C lead to nothing
   fail={"C": {"status", "body", "retry_after", "times"}}  chunk C is refused (the first times)
   cut={"C": N}, swap={"C": D}, headers  of links
+What is no text of a statement is looked for in them as the query in SELECT ... FROM (...), and in objects, by
+their names: columns and chunks, moments with all their digits, which are cut off unless they are asked for.
 """
 
 import base64
 import json
 import re
+from decimal import Decimal
 from urllib.parse import parse_qs
 
+from . import select
 from .wire import Refused, Response
 
 MEMBERS = {"warehouse_id", "statement", "catalog", "schema", "wait_timeout", "on_wait_timeout",
            "disposition", "format", "row_limit", "byte_limit", "parameters", "query_tags"}
 WAIT = re.compile(r"0s|[5-9]s|[1-4][0-9]s|50s")
+
+
+def unescaped(text):
+    return re.sub(r"\\u([0-9a-f]{4})|\\(.)", lambda m: chr(int(m[1], 16)) if m[1] else m[2],
+                  re.sub(r"\$\{[^}]*\}", "", text))
+
+
+SQL = select.Dialect("`", [
+    select.NUMBER, select.BOOLEAN, (r"'((?:[^'\\]|\\u[0-9a-f]{4}|\\.)*)'(?!')", unescaped),
+    (r"DATE '([^']*)'", select.date), (r"TIMESTAMP_NTZ '([^'+Z]*)'", select.local),
+    (r"TIMESTAMP '([^']*)\+00:00'", select.moment)])
+
+
+def typed(text, kind):
+    if text is None:
+        return None
+    if kind in ("INT", "LONG", "SHORT", "DECIMAL"):
+        return Decimal(text)
+    if kind == "BOOLEAN":
+        return text == "true"
+    if kind == "DATE":
+        return select.date(text)
+    if kind in ("STRING", "CHAR"):
+        return text
+    if kind in ("TIMESTAMP", "TIMESTAMP_NTZ"):
+        return (select.moment if kind == "TIMESTAMP" else select.local)(text.rstrip("Z"))
+    return select.Other()
+
+
+def sent(text, kind, expression):
+    """What comes of a cell, and of which type: what is asked for, or less."""
+    moment = kind in ("TIMESTAMP", "TIMESTAMP_NTZ")
+    if expression and expression.startswith("unix_micros(") and kind == "TIMESTAMP":
+        return text and str(typed(text, kind) // 1000), "LONG"
+    if expression and re.fullmatch(r"CAST\(.* AS STRING\)", expression) and kind == "TIMESTAMP_NTZ":
+        return text and text.replace("T", " "), "STRING"
+    if expression and not expression.startswith("to_json("):
+        raise select.Wrong("unknown expression " + expression)
+    if text and moment:
+        return re.sub(r"(\.\d{3})\d+", r"\1", text), kind
+    return text, "STRING" if expression else kind
+
+
+def cut_off(script):
+    if "chunks" not in script:
+        return script
+    kinds = [column["type_name"] for column in script["columns"]]
+    return dict(script, chunks=[[[sent(text, kind, None)[0] for text, kind in zip(row, kinds)] + row[len(kinds):]
+                                 for row in rows] for rows in script["chunks"]])
+
+
+def find_script(config, statement):
+    """What the statement does; None: nobody knows it."""
+    scripts = config["statements"]
+    if not isinstance(statement, str):
+        return None
+    if statement in scripts:
+        return cut_off(scripts[statement])
+    found = {}
+
+    def find(source):
+        thing = (scripts if source[0] else config.get("objects", {})).get(source[1])
+        if thing is None:
+            raise select.Wrong("unknown")
+        found.update(thing)
+        kinds = [column["type_name"] for column in thing.get("columns", ())]
+        return ([column["name"] for column in thing.get("columns", ())],
+                [[(typed(text, kind), text) for text, kind in zip(row, kinds)]
+                 for rows in thing.get("chunks", ()) for row in rows])
+    try:
+        wanted, rows = SQL.select(statement, find)
+        columns = {column["name"]: column for column in found.get("columns", ())}
+        kinds = [(columns[name]["type_name"], expression) for name, expression in wanted]
+        rows = [[sent(text, *kind)[0] for text, kind in zip(row, kinds)] for row in rows]
+        return dict({name: found[name] for name in found if name not in ("total", "counts")},
+                    columns=[dict(columns[name], type_name=sent(None, *kind)[1])
+                             for (name, _), kind in zip(wanted, kinds)], chunks=[rows] if rows else [])
+    except select.Wrong:
+        return None
 
 
 def answer(value, status=200, headers=()):
@@ -52,7 +135,7 @@ def databricks(request, rest):
         known = request.state.services.get(parts[4])
     if known is None:
         return problem(404, "NOT_FOUND", "The statement %s was not found." % parts[4])
-    script = config["statements"][known["statement"]]
+    script = find_script(config, known["statement"])
     if len(parts) == 5:
         request.need("GET")
         return status_of(request, config, parts[4], script, known)
@@ -119,7 +202,7 @@ def submit(request, config):
         return problem(400, "INVALID_PARAMETER_VALUE", "catalog or schema")
     statement = body.get("statement")
     state = request.state
-    script = config["statements"].get(statement)
+    script = find_script(config, statement)
     if script is None:
         script = config["statements"][statement] = {
             "state": "FAILED", "sql_state": "42P01", "error": {
@@ -219,7 +302,7 @@ def storage(request, rest):
     mint = request.query.get("X-Amz-Signature", "").rpartition("-")[2]
     if request.state.services.get("link " + mint) != (identity, int(number)):
         raise Refused(403, "the signature does not match")
-    script = config["statements"][request.state.services[identity]["statement"]]
+    script = find_script(config, request.state.services[identity]["statement"])
     for name, value in script.get("headers", {}).items():
         if request.headers.get(name) != value:
             raise Refused(400, "a header of the link is missing")

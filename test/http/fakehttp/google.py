@@ -10,8 +10,10 @@ import re
 import subprocess
 import tempfile
 import time
+from decimal import Decimal
 from urllib.parse import parse_qsl
 
+from . import select
 from .wire import Refused, Response, json_response
 
 ACCOUNT = "etl@acme.iam.gserviceaccount.com"
@@ -155,6 +157,65 @@ BODY = {"query", "useLegacySql", "timeoutMs", "maxResults", "location", "default
         "formatOptions", "labels", "maximumBytesBilled", "jobCreationMode"}
 
 
+def bq_unescaped(text):
+    return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), text)
+
+
+SQL = select.Dialect("`", [
+    (r"(-?\d+)(?![\w.'])", Decimal), select.BOOLEAN, (r"'((?:[^'\\\n\r]|\\.)*)'(?!')", bq_unescaped),
+    (r"NUMERIC '(-?\d{1,29}(?:\.\d{1,9})?)'", Decimal), (r"BIGNUMERIC '(-?\d{1,38}(?:\.\d{1,38})?)'", Decimal),
+    (r"DATE '([^']*)'", select.date), (r"DATETIME '([^'+Z]*)'", select.local),
+    (r"TIMESTAMP '([^']*)\+00:00'", select.moment)])
+
+
+def bq_typed(cell, field):
+    value, kind = cell["v"], field["type"]
+    if value is None:
+        return None
+    if field.get("mode") == "REPEATED":
+        return select.Other()
+    if kind in ("INTEGER", "NUMERIC", "BIGNUMERIC"):
+        return Decimal(value)
+    if kind == "BOOLEAN":
+        return value == "true"
+    if kind == "STRING":
+        return value
+    if kind == "DATE":
+        return select.date(value)
+    if kind == "DATETIME":
+        return select.local(value)
+    if kind == "TIMESTAMP" and not field.get("timestampPrecision"):
+        return select.Moment(int(value) * 1000)
+    return select.Other()
+
+
+def bq_find(world, statement):
+    """What the statement does; None: nobody knows it."""
+    if statement in world["queries"]:
+        return world["queries"][statement]
+    found = {}
+
+    def find(source):
+        name = source[1] if source[0] else source[1].strip("`").partition(".")[2]
+        thing = world["queries" if source[0] else "tables"].get(name)
+        if thing is None:
+            raise select.Wrong("unknown")
+        found.update(thing)
+        # Rows that were streamed a moment ago are not listed.
+        rows = thing.get("rows", []) + thing.get("streamed", [])
+        fields = thing.get("schema", {}).get("fields", [])
+        return ([field["name"] for field in fields],
+                [[(bq_typed(cell, field), cell) for cell, field in zip(row["f"], fields)] for row in rows])
+    try:
+        wanted, rows = SQL.select(statement, find)
+    except select.Wrong:
+        return None
+    fields = {field["name"]: field for field in found["schema"]["fields"]}
+    found.update(schema={"fields": [fields[name] for name, _ in wanted]}, rows=[{"f": row} for row in rows])
+    found.pop("type", None)
+    return found
+
+
 @answering
 def bigquery(request, rest):
     bearer(request)
@@ -194,7 +255,9 @@ def bq_submit(request, world):
     if set(body) - BODY or body.get("useLegacySql") is not False or not isinstance(body.get("query"), str):
         refuse(400, "invalid", "unexpected body: " + ", ".join(sorted(body)))
     if body.get("dryRun"):
-        return pretty({"kind": "bigquery#queryResponse", "schema": {"fields": []}, "totalBytesProcessed": "0",
+        known = bq_find(world, body["query"])
+        return pretty({"kind": "bigquery#queryResponse", "schema": known["schema"] if known else {"fields": []},
+                       "totalBytesProcessed": "0",
                        "jobReference": {"projectId": "acme", "location": "EU"}, "jobComplete": True})
     if body.get("formatOptions") != {"useInt64Timestamp": True} or not isinstance(body.get("timeoutMs"), int):
         refuse(400, "invalid", "formatOptions")
@@ -202,9 +265,9 @@ def bq_submit(request, world):
         refuse(400, "invalid", "requestId")
     if body.get("location", "EU") != "EU":
         refuse(404, "notFound", "Not found: Dataset acme:shop was not found in location " + body["location"], "NOT_FOUND")
-    if body["query"] not in world["queries"]:
+    query = bq_find(world, body["query"])
+    if query is None:
         refuse(400, "invalidQuery", "Syntax error: unknown query at [1:1]", location="q", locationType="parameter")
-    query = world["queries"][body["query"]]
     job = "job_" + base64.b32encode(body["query"].encode()).decode().rstrip("=")
     next_failure(request, body["query"], query.get("fail"))
     answer = {"kind": "bigquery#queryResponse",
@@ -221,13 +284,11 @@ def bq_submit(request, world):
 
 
 def bq_query_of(request, world, job):
-    for text, query in world["queries"].items():
-        if "job_" + base64.b32encode(text.encode()).decode().rstrip("=") == job:
-            if request.query.get("location") != "EU":
-                refuse(404, "notFound", "Not found: Job acme:" + job, "NOT_FOUND")
-            return text, query
-    refuse(404, "notFound", "Not found: Job acme:" + job, "NOT_FOUND")
-    return None
+    text = base64.b32decode(job[4:] + "=" * (-len(job[4:]) % 8)).decode()
+    query = bq_find(world, text)
+    if query is None or request.query.get("location") != "EU":
+        refuse(404, "notFound", "Not found: Job acme:" + job, "NOT_FOUND")
+    return text, query
 
 
 def bq_result(request, world, job):

@@ -11,6 +11,8 @@ members database, schema, warehouse, role of a submission must be); statements, 
   fail={"P": {"status", "body", "retry_after", "times"}}  part P is refused (the first times)
   cut={"P": N}        part P ends after N bytes
   swap={"P": Q}       part P is what part Q is
+What is no text of a statement is looked for in them as the query in SELECT ... FROM (...), and in tables, by
+their names: rowType (with ci, of a collation that ignores case) and parts.
 """
 
 import base64
@@ -21,13 +23,69 @@ import re
 import subprocess
 import tempfile
 import time
+from decimal import Decimal
 
+from . import select
 from .wire import Refused, Response
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 PARAMETERS = {"query_tag", "timezone", "multi_statement_count", "use_cached_result"}
 MEMBERS = {"statement", "timeout", "database", "schema", "warehouse", "role", "bindings",
            "parameters"}
+
+
+def unquoted(text):
+    return re.sub(r"''|\\(.)", lambda match: match[1] or "'", text)
+
+
+SQL = select.Dialect('"', [
+    select.NUMBER, select.BOOLEAN, (r"'((?:[^'\\]|''|\\.)*)'", unquoted),
+    (r"TO_DATE\('([^']*)', 'YYYY-MM-DD'\)", select.date),
+    (r"TO_TIMESTAMP_NTZ\('([^']*)', 'YYYY-MM-DD HH24:MI:SS\.FF6'\)", select.local),
+    (r"TO_TIMESTAMP_TZ\('([^']*) \+00:00', 'YYYY-MM-DD HH24:MI:SS\.FF6 TZH:TZM'\)", select.moment)])
+
+
+def typed(text, column):
+    kind = column["type"].lower()
+    if text is None:
+        return None
+    if kind == "fixed":
+        return Decimal(text)
+    if kind == "boolean":
+        return text == "true"
+    if kind == "date":
+        return select.Date(text)
+    if kind == "text" and not column.get("extTypeName"):
+        return select.Text(text) if column.get("ci") else text
+    if kind.startswith("timestamp"):
+        whole = int(Decimal(text.split()[0]) * 10 ** 9)
+        return (select.Local if kind == "timestamp_ntz" else select.Moment)(whole)
+    return select.Other()
+
+
+def find_script(config, statement):
+    """What the statement does; None: nobody knows it."""
+    scripts = config["statements"]
+    if statement in scripts or not isinstance(statement, str):
+        return scripts.get(statement)
+    found = {}
+
+    def find(source):
+        thing = (scripts if source[0] else config.get("tables", {})).get(source[1])
+        if thing is None:
+            raise select.Wrong("unknown")
+        found.update(thing)
+        columns = thing.get("rowType", ())
+        return ([column["name"] for column in columns],
+                [[(typed(text, column), text) for text, column in zip(row, columns)]
+                 for part in thing.get("parts", ()) for row in part])
+    try:
+        wanted, rows = SQL.select(statement, find)
+    except select.Wrong:
+        return None
+    kinds = {column["name"]: column for column in found.get("rowType", ())}
+    return dict({name: found[name] for name in found if name not in ("numRows", "rowCounts")},
+                rowType=[kinds[name] for name, _ in wanted], parts=[rows])
 
 
 def answer(value, status=200, gzip=None, headers=()):
@@ -144,7 +202,7 @@ def submit(request, config):
         if body.get(name) != config.get("context", {}).get(name):
             return problem(422, "002043", "SQL compilation error:\nObject does not exist, or "
                            "operation cannot be performed.", "02000", "01b0-none")
-    script = config["statements"].get(body.get("statement"))
+    script = find_script(config, body.get("statement"))
     state = request.state
     if script is None:
         return problem(422, "002003", "SQL compilation error:\nObject 'SHOP.PUBLIC.NOPE' does not "
@@ -186,7 +244,7 @@ def cancel(request, handle, known, word):
 def read(request, config, handle, known):
     request.need("GET")
     request.only("partition", "requestId")
-    script = config["statements"][known["script"]]
+    script = find_script(config, known["script"])
     if known["canceled"]:
         return problem(422, "000604", "SQL execution canceled", "57014", handle)
     if "partition" not in request.query:
