@@ -51,6 +51,18 @@ typedef struct BqSession
 /* The project that pays; throws if nobody names it. */
 extern const char *cs_bq_project(BqSession *session);
 
+/* bigquery_job.c: what columns the query has, which costs nothing. */
+extern void cs_bq_dry_run(BqSession *session);
+
+/* Runs the statement to its end, and looks at the result, none of whose rows are asked for yet. */
+extern void cs_bq_run(BqSession *session);
+
+/* Is the result in the answer, or will never be? */
+extern bool cs_bq_is_complete(const json_t *answer);
+
+/* Of the job.  verb: "cancel", or NULL for the result; parameters: of the query string, "" for none. */
+extern char *cs_bq_job_path(const BqSession *session, const char *verb, const char *parameters);
+
 /* A member, after a comma, of an object that has some. */
 extern void cs_bq_append_member(StringInfo json, const char *name, const char *value);
 
