@@ -120,7 +120,7 @@ cs_json_leaves_read(CsJsonLeaves *leaves, char *json, CsField *fields)
 static bool
 read_plain(CsJsonLeaves *leaves, const char *json, CsField *fields)
 {
-	size_t len = strlen(json);
+	size_t len = strlen(json) + 1;
 	char *text = palloc(len + CS_JSON_PADDING);
 	char *end;
 

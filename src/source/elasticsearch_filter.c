@@ -206,7 +206,9 @@ comparable_of(const ElasticSession *session, const char *column, Oid type)
 															 : "keyword",
 									MAX_LEN };
 	at = cs_column_find(session->base.columns, session->base.ncolumns, column);
-	return at < 0 ? (ElasticComparable){ NULL } : session->comparable[at];
+	if (at < 0)
+		return (ElasticComparable){ NULL };
+	return session->comparable[at];
 }
 
 /* False, and nothing appended: the service can't be asked for it. */

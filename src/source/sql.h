@@ -50,7 +50,7 @@ typedef struct CsSqlLogin
 	/* When the one in hand must be over (steady clock), kept by the reader; 0: never.  A driver that still waits then calls
 	 * throw_late. */
 	TimestampTz late_at;
-	void (*throw_late)(const struct CsSqlLogin *login) pg_attribute_noreturn();
+	void (*throw_late)(const struct CsSqlLogin *login); /* does not return */
 	CsOptionSet *options;
 	/* The driver's own options: cs_option_get, cs_option_get_user (as a module can't link to them). */
 	const char *(*option)(const CsOptionSet *options, const char *name);
