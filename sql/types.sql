@@ -178,6 +178,20 @@ SHOW timezone;
 SELECT * FROM dated;
 \x
 
+-- Floats become numerics as by their cast, digit for digit.
+RESET extra_float_digits;
+CREATE TABLE floats AS SELECT row_number() OVER ()::int AS id, f FROM (
+  SELECT s * v AS f FROM unnest('{0,1,7,0.1,0.3,1.005,2.675,1234567.89,99999999999999.9,999999999999999,1e15,1e16,123456789012345678,1e22,1.7976931348623157e308,
+    4.9406564584124654e-324,2.2250738585072014e-308,1e-5,1e-15,1.5e-15,1e-16,0.30000000000000004,0.1000000000000001,3.141592653589793,NaN,Infinity}'::float8[]) v, unnest('{1,-1}'::float8[]) s
+  UNION ALL SELECT n::float8 / power(10, n % 19)::float8 FROM generate_series(1, 20000, 7) n
+  UNION ALL SELECT n::float8 / (n % 97 + 1) FROM generate_series(1, 20000, 11) n
+  UNION ALL SELECT (n::bigint * 100 + k)::float8 / 100 FROM generate_series(1, 900000000, 9999991) n, generate_series(0, 99, 3) k) s;
+CREATE TABLE numerics (id int PRIMARY KEY, f numeric);
+SELECT censync_create_sync('floats', 'numerics', 'upsert', query => 'SELECT id, f FROM floats') > 0 AS defined;
+SELECT go('floats'), go('floats');
+SELECT count(*), count(*) FILTER (WHERE n.f::text = s.f::numeric::text) AS same,
+  count(*) FILTER (WHERE numeric_send(n.f) = numeric_send(s.f::numeric)) AS same_inside FROM floats s JOIN numerics n USING (id);
+
 RESET search_path;
 DO $$BEGIN PERFORM public.censync_drop_sync(name) FROM censync.syncs WHERE destination LIKE 'types.%'; END$$;
 DROP SCHEMA types CASCADE;

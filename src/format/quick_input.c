@@ -5,10 +5,13 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "format/quick_input.h"
@@ -49,6 +52,30 @@ cs_quick_input_find(Oid type)
 		default:
 			return NULL;
 	}
+}
+
+/*
+ * The cast takes the first 15 digits.  A decimal of so many that is nearest to the number, and to which the number
+ * is nearest, is the one that they make; both divisor and dividend are exact below 2^53, and so is the question.  The first
+ * scale for which there is one leaves no zeros at the end.
+ */
+bool
+cs_quick_numeric(float8 number, Datum *value)
+{
+	float8 power = 1;
+
+	for (int scale = 0; scale <= 15; scale++, power *= 10)
+	{
+		float8 digits = rint(number * power);
+
+		if (!(fabs(digits) < 1e15))
+			return false;
+		if (digits / power != number)
+			continue;
+		*value = NumericGetDatum(int64_div_fast_to_numeric((int64) digits, scale));
+		return true;
+	}
+	return false;
 }
 
 static bool

@@ -15,4 +15,8 @@ typedef bool (*CsQuickInput)(const CsField *field, Datum *value);
 /* That of a type without a modifier, or NULL. */
 extern CsQuickInput cs_quick_input_find(Oid type);
 
+/* Makes of a float8 what its cast to numeric would, without printing it and reading that; false: it is not known
+ * at once what that is. */
+extern bool cs_quick_numeric(float8 number, Datum *value);
+
 #endif /* CS_QUICK_INPUT_H */

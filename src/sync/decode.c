@@ -14,11 +14,13 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "format/json_value.h"
+#include "format/quick_input.h"
 #include "sync/convert.h"
 #include "sync/decode.h"
 #include "sync/expression.h"
@@ -29,6 +31,7 @@ typedef struct DecodeColumn
 	const CsMapping *mapping;
 	int source;			   /* position in the scope; -1 for expressions and constants */
 	ExprState *expression; /* typed values and expressions, else NULL */
+	bool to_numeric;	   /* which casts a float8, nothing more */
 	bool json;			   /* typed values that are converted by their JSON text */
 	List *used;			   /* int: positions an expression reads */
 	CsTextInput input;	   /* for text */
@@ -222,8 +225,11 @@ plan_column(CsDecodePlan *plan, int i)
 				plan->typed &&
 				cs_text_input_takes_json(&column->input, plan->scope.columns[column->source].typid);
 			if (plan->typed && !column->json)
+			{
 				column->expression = cs_expression_compile_column(&plan->scope, column->source,
 																  dest->typid, dest->typmod);
+				column->to_numeric = cs_expression_is_cast(column->expression, F_NUMERIC_FLOAT8);
+			}
 			break;
 		case CS_MAP_EXPRESSION:
 			column->expression = cs_expression_compile(&plan->scope, mapping->source, dest->typid,
@@ -318,7 +324,10 @@ decode_record(CsDecodePlan *plan, const CsRecord *record, CsRow *row)
 	{
 		DecodeColumn *column = &plan->columns[i];
 
-		if (column->expression)
+		if (column->to_numeric && !record->nulls[column->source] &&
+			cs_quick_numeric(DatumGetFloat8(record->values[column->source]), &row->values[i]))
+			row->nulls[i] = false;
+		else if (column->expression)
 			row->values[i] = ExecEvalExpr(column->expression, plan->econtext, &row->nulls[i]);
 		else if (column->mapping->kind == CS_MAP_VALUE)
 		{

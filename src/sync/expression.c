@@ -97,6 +97,14 @@ cs_expression_is_bare_column(const ExprState *state)
 	return IsA(expr, Var);
 }
 
+bool
+cs_expression_is_cast(const ExprState *state, Oid function)
+{
+	const FuncExpr *call = (const FuncExpr *) state->expr;
+
+	return IsA(call, FuncExpr) && call->funcid == function && IsA(linitial(call->args), Var);
+}
+
 /* One expression and nothing around it: no FROM, no WHERE, no second column. */
 static Node *
 parse_expression(const char *sql, const char *column)

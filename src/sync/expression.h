@@ -33,4 +33,7 @@ extern ExprState *cs_expression_compile_column(CsScope *scope, int position, Oid
 /* Is it nothing but the column's value, as it is? */
 extern bool cs_expression_is_bare_column(const ExprState *state);
 
+/* Is it nothing but that function of the column's value? */
+extern bool cs_expression_is_cast(const ExprState *state, Oid function);
+
 #endif /* CS_EXPRESSION_H */
