@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "net/resolve.h"
 #include "source/option_table.h"
 #include "source/sql.h"
