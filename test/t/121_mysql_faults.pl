@@ -380,7 +380,7 @@ sub test_leaks
 	$each->(60);
 	cmp_ok(time - $start, '<', 60, 'what was not read is not read for the sake of closing');
 	is(sockets($pid), $files, '120 reads that failed or were left leave no socket open');
-	cmp_ok(rss_kb($pid) - $memory, '<', 16_000, 'and no memory');
+	cmp_ok(rss_kb($pid) - $memory, '<', 8_000, 'and no memory');
 	$session->quit;
 	ok($db->wait_connections(0), 'nor a connection');
 	return;
