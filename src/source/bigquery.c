@@ -51,7 +51,7 @@ const CsService cs_source_bigquery = {
 	.guess_next = guess_next,
 	.end_part = end_part,
 	.list = cs_bq_list,
-	.takes = cs_bq_takes,
+	.dialect = &cs_bq_dialect,
 	.statement = cs_bq_statement,
 	.probe = cs_bq_probe,
 };

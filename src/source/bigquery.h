@@ -79,10 +79,8 @@ extern void cs_bq_set_column(CsColumn *column, CsCell *cell, BqField *field);
  * exponent, too, or ISO 8601. */
 extern Datum cs_bq_cell_timestamp(CsCell *cell, const CsField *field, char **why);
 
-/* bigquery_statement.c: the dialect; CsService.takes, CsService.statement. */
+/* bigquery_statement.c: CsService.dialect, CsService.statement. */
 extern const CsDialect cs_bq_dialect;
-extern bool cs_bq_takes(const CsReadSpec *spec, const CsColumn *column, CsComparison comparison,
-						Oid type, bool *exactly);
 extern char *cs_bq_statement(const CsReadSpec *spec);
 
 /* bigquery_range.c */

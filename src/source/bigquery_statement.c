@@ -18,6 +18,12 @@ static void append_constant(StringInfo sql, Oid type, Datum value);
 static void append_numeric(StringInfo sql, Datum value);
 static void append_text(StringInfo sql, const char *text);
 
+static const CsMomentForms moments = {
+	.date = { "DATE '", "'" },
+	.timestamp = { "DATETIME '", "'" },
+	.timestamptz = { "TIMESTAMP '", "+00:00'" },
+};
+
 const CsDialect cs_bq_dialect = {
 	.open_quote = '`',
 	.close_quote = '`',
@@ -28,13 +34,6 @@ const CsDialect cs_bq_dialect = {
 	.writes = writes,
 	.append_constant = append_constant,
 };
-
-bool
-cs_bq_takes(const CsReadSpec *spec, const CsColumn *column, CsComparison comparison, Oid type,
-			bool *exactly)
-{
-	return cs_dialect_takes(&cs_bq_dialect, spec, column, comparison, type, exactly);
-}
 
 /* As far as it is known without having looked: of a view, all is queried. */
 char *
@@ -70,30 +69,10 @@ writes(const CsColumn *column, Oid type, Datum value)
 static void
 append_constant(StringInfo sql, Oid type, Datum value)
 {
-	switch (type)
-	{
-		case NUMERICOID:
-			append_numeric(sql, value);
-			return;
-		case DATEOID:
-			appendStringInfoString(sql, "DATE '");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoChar(sql, '\'');
-			return;
-		case TIMESTAMPOID:
-			appendStringInfoString(sql, "DATETIME '");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoChar(sql, '\'');
-			return;
-		case TIMESTAMPTZOID:
-			appendStringInfoString(sql, "TIMESTAMP '");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoString(sql, "+00:00'");
-			return;
-		default:
-			if (!cs_warehouse_append_plain(sql, type, value))
-				append_text(sql, cs_warehouse_text(value));
-	}
+	if (type == NUMERICOID)
+		append_numeric(sql, value);
+	else if (!cs_warehouse_append(sql, type, value, &moments))
+		append_text(sql, cs_warehouse_text(value));
 }
 
 static void
@@ -105,7 +84,7 @@ append_numeric(StringInfo sql, Datum value)
 	(void) cs_numeric_digits(value, &before, &behind);
 	appendStringInfoString(
 		sql, before <= NUMERIC_BEFORE && behind <= NUMERIC_BEHIND ? "NUMERIC '" : "BIGNUMERIC '");
-	(void) cs_warehouse_append_plain(sql, NUMERICOID, value);
+	(void) cs_warehouse_append(sql, NUMERICOID, value, &moments);
 	appendStringInfoChar(sql, '\'');
 }
 

@@ -16,7 +16,6 @@ typedef struct CsDatabricks
 	CsAuth *auth;
 	const char *warehouse;
 	const char *statement; /* its id, whose result is read */
-	bool deferred;		   /* the query was described, and has not run */
 	bool external;		   /* chunks are behind links */
 	int nchunks;
 	int64 *chunk_rows; /* announced, per chunk; -1: not */

@@ -15,6 +15,12 @@
 static void append_constant(StringInfo sql, Oid type, Datum value);
 static void append_text(StringInfo sql, const char *text);
 
+static const CsMomentForms moments = {
+	.date = { "DATE '", "'" },
+	.timestamp = { "TIMESTAMP_NTZ '", "'" },
+	.timestamptz = { "TIMESTAMP '", "+00:00'" },
+};
+
 const CsDialect cs_databricks_object_dialect = {
 	.open_quote = '`',
 	.close_quote = '`',
@@ -64,28 +70,8 @@ cs_databricks_from(const CsReadSpec *spec)
 static void
 append_constant(StringInfo sql, Oid type, Datum value)
 {
-	if (cs_warehouse_append_plain(sql, type, value))
-		return;
-	switch (type)
-	{
-		case DATEOID:
-			appendStringInfoString(sql, "DATE '");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoChar(sql, '\'');
-			break;
-		case TIMESTAMPOID:
-			appendStringInfoString(sql, "TIMESTAMP_NTZ '");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoChar(sql, '\'');
-			break;
-		case TIMESTAMPTZOID:
-			appendStringInfoString(sql, "TIMESTAMP '");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoString(sql, "+00:00'");
-			break;
-		default:
-			append_text(sql, cs_warehouse_text(value));
-	}
+	if (!cs_warehouse_append(sql, type, value, &moments))
+		append_text(sql, cs_warehouse_text(value));
 }
 
 /* Two quotes are none there; and before anything else, variables are put in for ${...}. */

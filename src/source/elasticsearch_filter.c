@@ -37,7 +37,6 @@ static bool can_write_value(const ElasticComparable *field, const CsCondition *c
 static bool fits_integer(const char *type, Oid typid, Datum value);
 static void append_value(StringInfo filter, const CsCondition *condition, Datum value);
 static void append_moment(StringInfo filter, const CsCondition *condition, Datum value);
-static bool is_integer(Oid type);
 
 void
 cs_elastic_comparable_set(ElasticSession *session, const json_t *mappings)
@@ -200,7 +199,7 @@ comparable_of(const ElasticSession *session, const char *column, Oid type)
 
 	if (session == NULL)
 		return (ElasticComparable){ column,
-									is_integer(type)		 ? "long"
+									cs_sql_is_integer(type)	 ? "long"
 									: type == BOOLOID		 ? "boolean"
 									: type == TIMESTAMPTZOID ? "date"
 															 : "keyword",
@@ -328,8 +327,7 @@ append_moment(StringInfo filter, const CsCondition *condition, Datum value)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	cs_warehouse_append_moment(&text, TIMESTAMPTZOID, TimestampTzGetDatum(moment));
-	text.data[strlen("2024-01-31")] = 'T';
+	cs_warehouse_append_moment(&text, TIMESTAMPTZOID, TimestampTzGetDatum(moment), 'T');
 	appendStringInfo(filter, "\"%.*sZ\"", (int) strlen("2024-01-31T12:34:56.789"), text.data);
 }
 
@@ -355,7 +353,7 @@ cs_elastic_takes(const CsReadSpec *spec, const CsColumn *column, CsComparison co
 		comparison == CS_NOT_EQUAL || comparison == CS_IS_NULL || comparison == CS_IS_NOT_NULL ||
 		column->opaque)
 		return false;
-	if (is_integer(column->typid) && is_integer(type))
+	if (cs_sql_is_integer(column->typid) && cs_sql_is_integer(type))
 		return true;
 	*exactly = false;
 	switch (type)
@@ -365,8 +363,8 @@ cs_elastic_takes(const CsReadSpec *spec, const CsColumn *column, CsComparison co
 			return column->typid == type && is_equality;
 		case TEXTOID:
 		case VARCHAROID:
-			return (column->typid == TEXTOID || column->typid == VARCHAROID) && is_equality &&
-				   cs_warehouse_is_deterministic(column);
+			return cs_sql_is_string(column->typid) && is_equality &&
+				   cs_sql_is_deterministic(column);
 		case TIMESTAMPTZOID:
 			return column->typid == type && !is_equality;
 		default:
@@ -407,10 +405,4 @@ cs_elastic_statement(const CsReadSpec *spec)
 		appendStringInfo(&text, ",\"size\":" INT64_FORMAT, spec->limit);
 	appendStringInfoChar(&text, '}');
 	return text.data;
-}
-
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
 }

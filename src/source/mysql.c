@@ -31,7 +31,6 @@ static void mysql_append_constant(StringInfo sql, Oid type, Datum value);
 static void append_numeric(StringInfo sql, Datum value);
 static void append_moment(StringInfo sql, const char *name, Timestamp value, bool is_date);
 static void append_string(StringInfo sql, Datum value);
-static bool is_integer(Oid type);
 static bool is_moment(Oid type);
 
 static const CsDialect mysql_dialect = {
@@ -62,13 +61,13 @@ const CsSqlSource cs_source_mysql = {
 static bool
 mysql_compares(const CsColumn *column, CsComparison comparison, Oid type, bool *exactly)
 {
-	*exactly = is_integer(type);
+	*exactly = cs_sql_is_integer(type);
 	switch (column->typid)
 	{
 		case INT4OID:
 		case INT8OID:
 		case NUMERICOID:
-			return is_integer(type) || type == NUMERICOID;
+			return cs_sql_is_integer(type) || type == NUMERICOID;
 		case TEXTOID:
 		case VARCHAROID:
 			return comparison == CS_EQUAL && (type == TEXTOID || type == VARCHAROID);
@@ -158,12 +157,6 @@ append_string(StringInfo sql, Datum value)
 	for (bytes = pg_server_to_any(bytes, (int) strlen(bytes), PG_UTF8); *bytes; bytes++)
 		appendStringInfo(sql, "%02X", (unsigned char) *bytes);
 	appendStringInfoChar(sql, '\'');
-}
-
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
 }
 
 static bool

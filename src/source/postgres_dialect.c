@@ -38,9 +38,6 @@ static bool postgres_compares(const CsColumn *column, CsComparison comparison, O
 static bool redshift_compares(const CsColumn *column, CsComparison comparison, Oid type,
 							  bool *exactly);
 static bool is_comparable(Oid column, Oid type, bool in_redshift);
-static bool is_integer(Oid type);
-static bool is_string(Oid type);
-static bool is_deterministic(const CsColumn *column);
 static void append_postgres_column(StringInfo sql, const CsCondition *condition);
 static void append_postgres_constant(StringInfo sql, Oid type, Datum value);
 static void append_redshift_constant(StringInfo sql, Oid type, Datum value);
@@ -73,10 +70,11 @@ postgres_compares(const CsColumn *column, CsComparison comparison, Oid type, boo
 	Oid base = getBaseType(column->typid);
 
 	*exactly = true;
-	if (!is_string(base) || !is_string(type))
+	if (!cs_sql_is_string(base) || !cs_sql_is_string(type))
 		return is_comparable(base, type, false);
 	*exactly = comparison == CS_NOT_EQUAL;
-	return (comparison == CS_EQUAL || comparison == CS_NOT_EQUAL) && is_deterministic(column);
+	return (comparison == CS_EQUAL || comparison == CS_NOT_EQUAL) &&
+		   cs_sql_is_deterministic(column);
 }
 
 /* Blanks at the end, and case in some of its collations, do not count there; and text is a type that can't
@@ -87,16 +85,16 @@ redshift_compares(const CsColumn *column, CsComparison comparison, Oid type, boo
 	Oid base = getBaseType(column->typid);
 
 	*exactly = true;
-	if (base != VARCHAROID || !is_string(type))
+	if (base != VARCHAROID || !cs_sql_is_string(type))
 		return is_comparable(base, type, true);
 	*exactly = false;
-	return comparison == CS_EQUAL && is_deterministic(column);
+	return comparison == CS_EQUAL && cs_sql_is_deterministic(column);
 }
 
 static bool
 is_comparable(Oid column, Oid type, bool in_redshift)
 {
-	if (column != type && !(is_integer(column) && is_integer(type)))
+	if (column != type && !(cs_sql_is_integer(column) && cs_sql_is_integer(type)))
 		return false;
 	for (int i = 0; i < (int) lengthof(comparable); i++)
 		if (comparable[i].type == type)
@@ -104,29 +102,11 @@ is_comparable(Oid column, Oid type, bool in_redshift)
 	return false;
 }
 
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
-}
-
-static bool
-is_string(Oid type)
-{
-	return type == TEXTOID || type == VARCHAROID;
-}
-
-static bool
-is_deterministic(const CsColumn *column)
-{
-	return !OidIsValid(column->collation) || get_collation_isdeterministic(column->collation);
-}
-
 /* A string may be the text of a value of any type there; as text it is compared as here. */
 static void
 append_postgres_column(StringInfo sql, const CsCondition *condition)
 {
-	bool string = condition->comparison < CS_IS_NULL && is_string(condition->type);
+	bool string = condition->comparison < CS_IS_NULL && cs_sql_is_string(condition->type);
 
 	cs_sql_append_name(sql, &cs_postgres_dialect, condition->column);
 	if (string)
@@ -158,7 +138,7 @@ append_redshift_constant(StringInfo sql, Oid type, Datum value)
 		text = backslash + 1;
 	}
 	cs_sql_append_text(sql, &cs_redshift_dialect, text);
-	appendStringInfo(sql, ")::%s", is_string(type) ? "varchar" : name_of(type));
+	appendStringInfo(sql, ")::%s", cs_sql_is_string(type) ? "varchar" : name_of(type));
 }
 
 static char *

@@ -63,7 +63,7 @@ const CsService cs_source_rockset = {
 	.end_part = end_part,
 	.spread = spread,
 	.list = list,
-	.takes = cs_rockset_takes,
+	.dialect = &cs_rockset_dialect,
 	.statement = statement,
 	.probe = probe,
 };

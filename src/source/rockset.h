@@ -26,10 +26,8 @@ typedef struct RocksetSession
 	bool ended;
 } RocksetSession;
 
-/* rockset_statement.c: the dialect of collections; CsService.takes. */
+/* rockset_statement.c: CsService.dialect, of collections. */
 extern const CsDialect cs_rockset_dialect;
-extern bool cs_rockset_takes(const CsReadSpec *spec, const CsColumn *column,
-							 CsComparison comparison, Oid type, bool *exactly);
 
 /* rockset_columns.c: these set columns and cells of the session; false: there are none. */
 extern bool cs_rockset_set_declared_columns(RocksetSession *session, const json_t *fields);

@@ -97,7 +97,10 @@ cs_service_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColum
 {
 	const CsService *service = (const CsService *) type;
 
-	return service->takes && service->takes(spec, column, comparison, type_of_value, exactly);
+	if (service->takes)
+		return service->takes(spec, column, comparison, type_of_value, exactly);
+	return service->dialect &&
+		   cs_dialect_takes(service->dialect, spec, column, comparison, type_of_value, exactly);
 }
 
 char *

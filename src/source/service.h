@@ -16,6 +16,7 @@
 #include "net/http.h"
 #include "source/cells.h"
 #include "source/options.h"
+#include "source/sql_statement.h"
 #include "source/typed.h"
 
 typedef struct CsServiceSession CsServiceSession;
@@ -87,10 +88,13 @@ typedef struct CsService
 	/* As CsSourceType.list, with a session. */
 	List *(*list)(CsServiceSession *session, const char *schema, List *only);
 
-	/* As CsSourceType.takes and CsSourceType.statement; NULL: it is asked for columns alone, or has nothing to
-	 * show.  What was taken may still be left out when the columns are known. */
+	/* Whose SQL the conditions go into; takes instead, as CsSourceType.takes, if it isn't one alone or no SQL.  Neither:
+	 * the service is asked for columns alone.  What was taken may still be left out when the columns are known. */
+	const CsDialect *dialect;
 	bool (*takes)(const CsReadSpec *spec, const CsColumn *column, CsComparison comparison,
 				  Oid type_of_value, bool *exactly);
+
+	/* As CsSourceType.statement.  NULL: it has nothing to show. */
 	char *(*statement)(const CsReadSpec *spec);
 
 	/* censync_check's last step: something cheap that needs the credentials.  NULL: describe. */

@@ -24,10 +24,9 @@
 
 static bool compares(const CsColumn *column, CsComparison comparison, Oid type, bool rounded,
 					 bool *exactly);
-static bool is_integer(Oid type);
-static bool is_string(Oid type);
 static bool writes_numeric(const CsColumn *column, Datum value);
 static bool is_in_years(Timestamp value);
+static bool append_plain(StringInfo sql, Oid type, Datum value);
 
 bool
 cs_warehouse_compares(const CsColumn *column, CsComparison comparison, Oid type, bool *exactly)
@@ -49,9 +48,9 @@ compares(const CsColumn *column, CsComparison comparison, Oid type, bool rounded
 	bool is_equality = comparison == CS_EQUAL || comparison == CS_NOT_EQUAL;
 
 	*exactly = true;
-	if (is_integer(typid) && is_integer(type))
+	if (cs_sql_is_integer(typid) && cs_sql_is_integer(type))
 		return true;
-	if (is_string(typid) && is_string(type))
+	if (cs_sql_is_string(typid) && cs_sql_is_string(type))
 	{
 		*exactly = false;
 		return comparison == CS_EQUAL && !column->opaque;
@@ -72,18 +71,6 @@ compares(const CsColumn *column, CsComparison comparison, Oid type, bool rounded
 		default:
 			return false;
 	}
-}
-
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
-}
-
-static bool
-is_string(Oid type)
-{
-	return type == TEXTOID || type == VARCHAROID;
 }
 
 bool
@@ -149,8 +136,37 @@ cs_numeric_digits(Datum value, int *before, int *behind)
 	return true;
 }
 
+bool
+cs_warehouse_append(StringInfo sql, Oid type, Datum value, const CsMomentForms *forms)
+{
+	const char *const *form = type == DATEOID		   ? forms->date
+							  : type == TIMESTAMPOID   ? forms->timestamp
+							  : type == TIMESTAMPTZOID ? forms->timestamptz
+													   : NULL;
+
+	if (form == NULL)
+		return append_plain(sql, type, value);
+	appendStringInfoString(sql, form[0]);
+	cs_warehouse_append_moment(sql, type, value, forms->separator ? forms->separator : ' ');
+	appendStringInfoString(sql, form[1]);
+	return true;
+}
+
+/* False, and nothing appended: it is neither an integer nor a decimal nor a boolean. */
+static bool
+append_plain(StringInfo sql, Oid type, Datum value)
+{
+	if (type == NUMERICOID)
+		appendStringInfoString(sql, DatumGetCString(DirectFunctionCall1(numeric_out, value)));
+	else if (type == BOOLOID)
+		appendStringInfoString(sql, DatumGetBool(value) ? "TRUE" : "FALSE");
+	else
+		return cs_sql_append_integer(sql, type, value);
+	return true;
+}
+
 void
-cs_warehouse_append_moment(StringInfo sql, Oid type, Datum value)
+cs_warehouse_append_moment(StringInfo sql, Oid type, Datum value, char separator)
 {
 	Timestamp moment = type == DATEOID ? date2timestamp_no_overflow(DatumGetDateADT(value))
 									   : DatumGetTimestamp(value);
@@ -162,25 +178,8 @@ cs_warehouse_append_moment(StringInfo sql, Oid type, Datum value)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
 	appendStringInfo(sql, "%04d-%02d-%02d", tm.tm_year, tm.tm_mon, tm.tm_mday);
 	if (type != DATEOID)
-		appendStringInfo(sql, " %02d:%02d:%02d.%06d", tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
-}
-
-bool
-cs_warehouse_append_plain(StringInfo sql, Oid type, Datum value)
-{
-	if (type == NUMERICOID)
-		appendStringInfoString(sql, DatumGetCString(DirectFunctionCall1(numeric_out, value)));
-	else if (type == BOOLOID)
-		appendStringInfoString(sql, DatumGetBool(value) ? "TRUE" : "FALSE");
-	else
-		return cs_sql_append_integer(sql, type, value);
-	return true;
-}
-
-bool
-cs_warehouse_is_deterministic(const CsColumn *column)
-{
-	return !OidIsValid(column->collation) || get_collation_isdeterministic(column->collation);
+		appendStringInfo(sql, "%c%02d:%02d:%02d.%06d", separator, tm.tm_hour, tm.tm_min, tm.tm_sec,
+						 (int) fsec);
 }
 
 char *

@@ -19,16 +19,22 @@ extern bool cs_warehouse_writes(const CsColumn *column, Oid type, Datum value);
 /* Its digits in front of the point and behind it; false: it is no number. */
 extern bool cs_numeric_digits(Datum value, int *before, int *behind);
 
-/* A date, timestamp or timestamptz (in UTC) that is written: "2024-01-31", "2024-01-31 12:34:56.789000". */
-extern void cs_warehouse_append_moment(StringInfo sql, Oid type, Datum value);
+/* What stands in front of a moment and behind it, where it is a constant. */
+typedef struct CsMomentForms
+{
+	const char *date[2];
+	const char *timestamp[2];
+	const char *timestamptz[2]; /* which is in UTC */
+	char separator;				/* between day and time; 0: a space */
+} CsMomentForms;
 
-/* Integers, decimals and booleans; false, and nothing appended: it is none of them. */
-extern bool cs_warehouse_append_plain(StringInfo sql, Oid type, Datum value);
+/* Integers, decimals, booleans and moments as constants; false, and nothing appended: it is none of them. */
+extern bool cs_warehouse_append(StringInfo sql, Oid type, Datum value, const CsMomentForms *forms);
 
-/* Is what differs unequal in the column's collation here? */
-extern bool cs_warehouse_is_deterministic(const CsColumn *column);
+/* A date, timestamp or timestamptz (in UTC): "2024-01-31", "2024-01-31 12:34:56.789000". */
+extern void cs_warehouse_append_moment(StringInfo sql, Oid type, Datum value, char separator);
 
-/* What a text constant says. */
+/* What a text constant says: for files that have jansson's names, which are also those of builtins.h. */
 extern char *cs_warehouse_text(Datum value);
 
 /* A query must be described before it is run: what else is asked for depends on its columns. */

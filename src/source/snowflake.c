@@ -55,7 +55,7 @@ const CsService cs_source_snowflake = {
 	.next_part = next_part,
 	.end_part = end_part,
 	.list = list,
-	.takes = cs_snowflake_takes,
+	.dialect = &cs_snowflake_dialect,
 	.statement = cs_snowflake_statement,
 	.probe = probe,
 };
@@ -78,7 +78,6 @@ describe(CsServiceSession *base)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source of type \"snowflake\" needs a query or an object")));
 	base->since = true;
-	session->deferred = cs_warehouse_defers(&cs_snowflake_dialect, base->spec);
 	run(session, cs_warehouse_first_statement(&cs_snowflake_dialect, base->spec,
 											  cs_snowflake_from(base->spec)));
 }
@@ -91,7 +90,7 @@ narrow(CsServiceSession *base, const bool *needed)
 	const CsColumn *before = base->columns;
 	int nbefore = base->ncolumns;
 
-	if (base->spec->query && !session->deferred)
+	if (base->spec->query && !cs_warehouse_defers(&cs_snowflake_dialect, base->spec))
 		return;
 	run(session, cs_sql_select_needed(&cs_snowflake_dialect, base->spec, before, nbefore, needed,
 									  cs_snowflake_from(base->spec)));

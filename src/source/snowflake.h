@@ -23,7 +23,6 @@ typedef struct CsSnowflake
 	int64 renew_at;			/* seconds since the epoch; of a key pair */
 
 	/* snowflake.c */
-	bool deferred;		/* the query was described, and has not run */
 	const char *handle; /* of the statement whose result is read */
 	int nparts;
 	int64 *part_rows; /* announced, per part */
@@ -45,9 +44,7 @@ extern void cs_snowflake_refuse_answer(CsSnowflake *session, int status, const j
 /* snowflake_statement.c */
 extern const CsDialect cs_snowflake_dialect;
 
-/* As CsService.takes, CsService.statement. */
-extern bool cs_snowflake_takes(const CsReadSpec *spec, const CsColumn *column,
-							   CsComparison comparison, Oid type, bool *exactly);
+/* As CsService.statement. */
 extern char *cs_snowflake_statement(const CsReadSpec *spec);
 
 /* Its object as a statement names it, 42602 if it is no name; NULL: it has none. */

@@ -15,6 +15,13 @@ static void append_constant(StringInfo sql, Oid type, Datum value);
 static const char *check_object(const char *object);
 static const char *skip_part(const char *p);
 
+/* With formats: those that are left out are up to settings there. */
+static const CsMomentForms moments = {
+	.date = { "TO_DATE('", "', 'YYYY-MM-DD')" },
+	.timestamp = { "TO_TIMESTAMP_NTZ('", "', 'YYYY-MM-DD HH24:MI:SS.FF6')" },
+	.timestamptz = { "TO_TIMESTAMP_TZ('", " +00:00', 'YYYY-MM-DD HH24:MI:SS.FF6 TZH:TZM')" },
+};
+
 const CsDialect cs_snowflake_dialect = {
 	.open_quote = '"',
 	.close_quote = '"',
@@ -28,13 +35,6 @@ const CsDialect cs_snowflake_dialect = {
 	.slack = 1,
 };
 
-bool
-cs_snowflake_takes(const CsReadSpec *spec, const CsColumn *column, CsComparison comparison,
-				   Oid type, bool *exactly)
-{
-	return cs_dialect_takes(&cs_snowflake_dialect, spec, column, comparison, type, exactly);
-}
-
 char *
 cs_snowflake_statement(const CsReadSpec *spec)
 {
@@ -47,32 +47,11 @@ cs_snowflake_from(const CsReadSpec *spec)
 	return spec->object ? check_object(spec->object) : NULL;
 }
 
-/* With formats: those that are left out are up to settings there. */
 static void
 append_constant(StringInfo sql, Oid type, Datum value)
 {
-	if (cs_warehouse_append_plain(sql, type, value))
-		return;
-	switch (type)
-	{
-		case DATEOID:
-			appendStringInfoString(sql, "TO_DATE('");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoString(sql, "', 'YYYY-MM-DD')");
-			break;
-		case TIMESTAMPOID:
-			appendStringInfoString(sql, "TO_TIMESTAMP_NTZ('");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoString(sql, "', 'YYYY-MM-DD HH24:MI:SS.FF6')");
-			break;
-		case TIMESTAMPTZOID:
-			appendStringInfoString(sql, "TO_TIMESTAMP_TZ('");
-			cs_warehouse_append_moment(sql, type, value);
-			appendStringInfoString(sql, " +00:00', 'YYYY-MM-DD HH24:MI:SS.FF6 TZH:TZM')");
-			break;
-		default:
-			cs_sql_append_text(sql, &cs_snowflake_dialect, cs_warehouse_text(value));
-	}
+	if (!cs_warehouse_append(sql, type, value, &moments))
+		cs_sql_append_text(sql, &cs_snowflake_dialect, cs_warehouse_text(value));
 }
 
 /* [database.][schema.]name as it is written in Snowflake's SQL; nothing else, so that it can't be more

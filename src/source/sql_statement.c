@@ -200,6 +200,24 @@ cs_sql_append_text(StringInfo sql, const CsDialect *dialect, const char *text)
 }
 
 bool
+cs_sql_is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+bool
+cs_sql_is_string(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID;
+}
+
+bool
+cs_sql_is_deterministic(const CsColumn *column)
+{
+	return !OidIsValid(column->collation) || get_collation_isdeterministic(column->collation);
+}
+
+bool
 cs_sql_takes(const CsSourceType *type, const CsReadSpec *spec, const CsColumn *column,
 			 CsComparison comparison, Oid type_of_value, bool *exactly)
 {
@@ -220,8 +238,7 @@ cs_dialect_takes(const CsDialect *dialect, const CsReadSpec *spec, const CsColum
 		*exactly = true;
 		return dialect->tells_null == NULL || dialect->tells_null(column);
 	}
-	/* What differs may be equal here, in a collation of its own. */
-	if (OidIsValid(column->collation) && !get_collation_isdeterministic(column->collation))
+	if (!cs_sql_is_deterministic(column))
 		return false;
 	return dialect->compares(column, comparison, type_of_value, exactly);
 }

@@ -97,6 +97,12 @@ extern bool cs_sql_append_integer(StringInfo sql, Oid type, Datum value);
 /* The text in single quotes. */
 extern void cs_sql_append_text(StringInfo sql, const CsDialect *dialect, const char *text);
 
+extern bool cs_sql_is_integer(Oid type);
+extern bool cs_sql_is_string(Oid type); /* text, or varchar */
+
+/* Is what differs unequal in the column's collation here? */
+extern bool cs_sql_is_deterministic(const CsColumn *column);
+
 /* As CsSourceType.takes, for the dialect. */
 extern bool cs_dialect_takes(const CsDialect *dialect, const CsReadSpec *spec,
 							 const CsColumn *column, CsComparison comparison, Oid type_of_value,

@@ -20,7 +20,6 @@
 #define ROUNDING 1000 /* microseconds */
 
 static bool compares(const CsColumn *column, CsComparison comparison, Oid type, bool *exactly);
-static bool is_whole_number(Oid type);
 static void append_constant(StringInfo sql, Oid type, Datum value);
 static void append_date(StringInfo sql, DateADT date);
 static void append_timestamp(StringInfo sql, Timestamp value, const char *type, const char *zone);
@@ -54,7 +53,7 @@ compares(const CsColumn *column, CsComparison comparison, Oid type, bool *exactl
 	bool is_equality = comparison == CS_EQUAL || comparison == CS_NOT_EQUAL;
 
 	*exactly = true;
-	if (is_whole_number(typid) && is_whole_number(type))
+	if (cs_sql_is_integer(typid) && cs_sql_is_integer(type))
 		return true;
 	if (typid != type)
 		return false;
@@ -74,12 +73,6 @@ compares(const CsColumn *column, CsComparison comparison, Oid type, bool *exactl
 		default:
 			return false;
 	}
-}
-
-static bool
-is_whole_number(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
 }
 
 static void
