@@ -105,7 +105,6 @@ static void act(const Check *check);
 static bool open_alert(const Check *check);
 static bool renew_alert(const Check *check);
 static bool close_alert(const Check *check);
-static bool changes(const char *sql, CsArgs *args);
 static void tell(const char *event, const Check *check);
 
 bool
@@ -211,10 +210,10 @@ open_alert(const Check *check)
 	cs_args_add_text(&args, check->message);
 	cs_args_add(&args, INT8OID, Int64GetDatum(check->run_id), check->run_id == 0);
 	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
-	return changes("INSERT INTO censync.alert_log (sync_id, sync, owner_oid, alert, "
-				   "message, run_id, raised_at, last_at) "
-				   "VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING",
-				   &args);
+	return cs_catalog_hits("INSERT INTO censync.alert_log (sync_id, sync, owner_oid, alert, "
+						   "message, run_id, raised_at, last_at) "
+						   "VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING",
+						   &args);
 }
 
 static bool
@@ -225,11 +224,11 @@ renew_alert(const Check *check)
 	cs_args_add_int8(&args, check->alert_id);
 	cs_args_add_text(&args, check->message);
 	cs_args_add_int8(&args, check->run_id);
-	return changes("UPDATE censync.alert_log SET times = times + 1, message = $2, "
-				   "run_id = $3, last_at = clock_timestamp() WHERE alert_id = ("
-				   "SELECT alert_id FROM censync.alert_log WHERE alert_id = $1 "
-				   "AND resolved_at IS NULL FOR UPDATE SKIP LOCKED)",
-				   &args);
+	return cs_catalog_hits("UPDATE censync.alert_log SET times = times + 1, message = $2, "
+						   "run_id = $3, last_at = clock_timestamp() WHERE alert_id = ("
+						   "SELECT alert_id FROM censync.alert_log WHERE alert_id = $1 "
+						   "AND resolved_at IS NULL FOR UPDATE SKIP LOCKED)",
+						   &args);
 }
 
 /* The row goes on saying why it was raised. */
@@ -239,23 +238,11 @@ close_alert(const Check *check)
 	CsArgs args = { 0 };
 
 	cs_args_add_int8(&args, check->alert_id);
-	return changes("UPDATE censync.alert_log SET resolved_at = clock_timestamp() "
-				   "WHERE alert_id = (SELECT alert_id FROM censync.alert_log "
-				   "WHERE alert_id = $1 AND resolved_at IS NULL "
-				   "FOR UPDATE SKIP LOCKED)",
-				   &args);
-}
-
-static bool
-changes(const char *sql, CsArgs *args)
-{
-	CsCatalogAccess access;
-	bool done;
-
-	cs_catalog_begin(&access);
-	done = cs_catalog_execute(sql, args) > 0;
-	cs_catalog_end(&access);
-	return done;
+	return cs_catalog_hits("UPDATE censync.alert_log SET resolved_at = clock_timestamp() "
+						   "WHERE alert_id = (SELECT alert_id FROM censync.alert_log "
+						   "WHERE alert_id = $1 AND resolved_at IS NULL "
+						   "FOR UPDATE SKIP LOCKED)",
+						   &args);
 }
 
 static void

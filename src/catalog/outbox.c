@@ -39,13 +39,7 @@ cs_outbox_next(Oid caller)
 bool
 cs_outbox_is_due(void)
 {
-	CsCatalogAccess access;
-	bool due;
-
-	cs_catalog_begin(&access);
-	due = cs_catalog_execute("SELECT FROM censync.outbox d WHERE " IS_DUE "LIMIT 1", NULL) > 0;
-	cs_catalog_end(&access);
-	return due;
+	return cs_catalog_hits("SELECT FROM censync.outbox d WHERE " IS_DUE "LIMIT 1", NULL);
 }
 
 void

@@ -94,17 +94,12 @@ cs_queue_of_sync(int64 sync_id)
 bool
 cs_queue_is_abandoned(int64 run_id)
 {
-	CsCatalogAccess access;
 	CsArgs args = { 0 };
-	bool is_abandoned;
 
-	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, run_id);
-	is_abandoned = cs_catalog_execute("SELECT FROM censync.run_log WHERE run_id = $1 "
-									  "AND started_at < clock_timestamp() - interval '1 minute'",
-									  &args) > 0;
-	cs_catalog_end(&access);
-	return is_abandoned;
+	return cs_catalog_hits("SELECT FROM censync.run_log WHERE run_id = $1 "
+						   "AND started_at < clock_timestamp() - interval '1 minute'",
+						   &args);
 }
 
 void

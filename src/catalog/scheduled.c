@@ -127,17 +127,12 @@ cs_scheduled_list(CsScheduledScope scope, int64 sync_id)
 bool
 cs_scheduled_hold(int64 sync_id)
 {
-	CsCatalogAccess access;
 	CsArgs args = { 0 };
-	bool held;
 
-	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync_id);
-	held = cs_catalog_execute("SELECT FROM censync.sync_definition WHERE sync_id = $1 "
-							  "FOR SHARE SKIP LOCKED",
-							  &args) > 0;
-	cs_catalog_end(&access);
-	return held;
+	return cs_catalog_hits("SELECT FROM censync.sync_definition WHERE sync_id = $1 "
+						   "FOR SHARE SKIP LOCKED",
+						   &args);
 }
 
 static CsScheduledSync *

@@ -61,6 +61,18 @@ cs_catalog_execute(const char *sql, CsArgs *args)
 	return execute(sql, args, false);
 }
 
+bool
+cs_catalog_hits(const char *sql, CsArgs *args)
+{
+	CsCatalogAccess access;
+	bool hits;
+
+	cs_catalog_begin(&access);
+	hits = cs_catalog_execute(sql, args) > 0;
+	cs_catalog_end(&access);
+	return hits;
+}
+
 uint64
 cs_catalog_select_latest(const char *sql, CsArgs *args)
 {

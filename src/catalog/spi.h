@@ -39,7 +39,10 @@ extern void cs_args_add_int8(CsArgs *args, int64 value);
 /* Executes; returns the number of rows, which SPI_tuptable then has.  Unexpected SPI results are errors. */
 extern uint64 cs_catalog_execute(const char *sql, CsArgs *args);
 
-/* The same for a query that sees the latest state even where the transaction's snapshot is older. */
+/* Such a statement alone, from beginning to end: is there a row that it finds or changes? */
+extern bool cs_catalog_hits(const char *sql, CsArgs *args);
+
+/* As cs_catalog_execute, for a query that sees the latest state even where the transaction's snapshot is older. */
 extern uint64 cs_catalog_select_latest(const char *sql, CsArgs *args);
 
 /* Column col (1-based) of row row of SPI_tuptable as text in the caller's context, or NULL. */
