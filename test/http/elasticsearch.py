@@ -17,13 +17,14 @@ GET /_control: open points in time and cursors, and the counts of requests.
 """
 import fnmatch
 import json
-import os
 import re
 import sys
 import threading
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from fakehttp import alone
 
 FRESH = {
     'flavor': 'elasticsearch', 'version': '8.19.0', 'auth': [], 'indices': {}, 'aliases': {},
@@ -508,12 +509,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main():
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    server.daemon_threads = True
-    with open(sys.argv[1] + '.new', 'w', encoding='ascii') as file:
-        file.write(str(server.server_port))
-    os.rename(sys.argv[1] + '.new', sys.argv[1])
-    server.serve_forever()
+    alone.serve(Handler)
 
 
 if __name__ == '__main__':

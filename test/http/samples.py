@@ -12,11 +12,12 @@ LOG: a line of JSON per request; matched is the number of its exchange, -1: it f
 import fnmatch
 import gzip
 import json
-import os
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
+
+from fakehttp import alone
 
 state = {'exchanges': []}
 lock = threading.Lock()
@@ -79,14 +80,5 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def main():
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    server.daemon_threads = True
-    with open(sys.argv[1] + '.new', 'w', encoding='ascii') as file:
-        file.write(str(server.server_port))
-    os.rename(sys.argv[1] + '.new', sys.argv[1])
-    server.serve_forever()
-
-
 if __name__ == '__main__':
-    main()
+    alone.serve(Handler)

@@ -22,7 +22,7 @@ use JSON::PP;
 use PostgreSQL::Test::Utils;
 use CensyncTest;
 
-our @EXPORT = qw(new_google create_google_server error_of secrets_shown);
+our @EXPORT = qw(new_google create_google_server bigquery_all_types error_of secrets_shown);
 
 =pod
 
@@ -63,6 +63,41 @@ sub create_google_server
 	my $path = $options{type} eq 'bigquery' ? '/bigquery/v2' : '/v4/spreadsheets';
 	create_server($node, $name, $http, url => undef, base_url => $http->url($path), %options);
 	return;
+}
+
+=item bigquery_all_types()
+
+Schema and rows, as JSON, of a result with every type, and null: those of the service's own documents.
+
+=cut
+
+sub bigquery_all_types
+{
+	my $schema = <<'JSON';
+{"fields":[
+  {"name":"i","type":"INTEGER","mode":"NULLABLE"},{"name":"f","type":"FLOAT","mode":"NULLABLE"},
+  {"name":"n","type":"NUMERIC","mode":"NULLABLE"},{"name":"bn","type":"BIGNUMERIC","mode":"NULLABLE"},
+  {"name":"b","type":"BOOLEAN","mode":"NULLABLE"},{"name":"s","type":"STRING","mode":"NULLABLE"},
+  {"name":"by","type":"BYTES","mode":"NULLABLE"},{"name":"d","type":"DATE","mode":"NULLABLE"},
+  {"name":"t","type":"TIME","mode":"NULLABLE"},{"name":"dt","type":"DATETIME","mode":"NULLABLE"},
+  {"name":"ts","type":"TIMESTAMP","mode":"NULLABLE"},{"name":"j","type":"JSON","mode":"NULLABLE"},
+  {"name":"g","type":"GEOGRAPHY","mode":"NULLABLE"},{"name":"iv","type":"INTERVAL","mode":"NULLABLE"},
+  {"name":"r","type":"RANGE","mode":"NULLABLE","rangeElementType":{"type":"DATE"}},
+  {"name":"arr","type":"INTEGER","mode":"REPEATED"},
+  {"name":"st","type":"RECORD","mode":"NULLABLE","fields":[{"name":"a","type":"STRING","mode":"NULLABLE"},{"name":"b","type":"TIMESTAMP","mode":"NULLABLE"}]},
+  {"name":"items","type":"RECORD","mode":"REPEATED","fields":[{"name":"sku","type":"STRING","mode":"NULLABLE"},{"name":"tags","type":"STRING","mode":"REPEATED"}]}]}
+JSON
+	my $rows = <<'JSON';
+[
+  {"f":[{"v":"-9223372036854775808"},{"v":"-Infinity"},{"v":"12345678901234567890123456789.123456789"},{"v":"0.00000000000000000000000000000000000001"},
+   {"v":"true"},{"v":"h\u00e9llo\n\"q\""},{"v":"3q2+7w=="},{"v":"2024-01-02"},{"v":"12:34:56.789000"},{"v":"2024-01-02T03:04:05"},
+   {"v":"1704164645123456"},{"v":"null"},{"v":"POINT(1 2)"},{"v":"1-2 3 4:5:6.789"},{"v":"[2024-01-01, UNBOUNDED)"},
+   {"v":[{"v":"1"},{"v":"2"}]},{"v":{"f":[{"v":"x"},{"v":"-1"}]}},
+   {"v":[{"v":{"f":[{"v":"A1"},{"v":[{"v":"red"},{"v":"big"}]}]}},{"v":{"f":[{"v":null},{"v":[]}]}}]}]},
+  {"f":[{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},
+   {"v":null},{"v":null},{"v":null},{"v":[]},{"v":null},{"v":[]}]}]
+JSON
+	return ($schema, $rows);
 }
 
 =item error_of(node, sql)

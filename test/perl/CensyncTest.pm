@@ -35,7 +35,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(
   new_node start_http create_server run_sync
-  table_state rss_kb backend_pid wait_for sql_literal sql_ident soon
+  table_state rss_kb backend_pid wait_for sql_literal sql_ident sql_error soon
 );
 
 =pod
@@ -227,6 +227,21 @@ sub wait_for
 	}
 	Test::More::diag("waited in vain for: $sql\nlast answer: $out\n$err");
 	return 0;
+}
+
+=pod
+
+=item sql_error(node, sql)
+
+What psql writes to stderr, with SQLSTATEs; "no error: " and what it shows if there is none.
+
+=cut
+
+sub sql_error
+{
+	my ($node, $sql) = @_;
+	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql");
+	return $status == 0 ? "no error: $out" : $err;
 }
 
 =pod

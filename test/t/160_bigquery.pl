@@ -19,30 +19,7 @@ my @errors;
 create_google_server($node, 'bq', $http, type => 'bigquery', location => 'EU', mapping => $google->{mapping});
 
 # Every type, and null, as in the service's own documents.
-my $schema = <<'JSON';
-{"fields":[
-  {"name":"i","type":"INTEGER","mode":"NULLABLE"},{"name":"f","type":"FLOAT","mode":"NULLABLE"},
-  {"name":"n","type":"NUMERIC","mode":"NULLABLE"},{"name":"bn","type":"BIGNUMERIC","mode":"NULLABLE"},
-  {"name":"b","type":"BOOLEAN","mode":"NULLABLE"},{"name":"s","type":"STRING","mode":"NULLABLE"},
-  {"name":"by","type":"BYTES","mode":"NULLABLE"},{"name":"d","type":"DATE","mode":"NULLABLE"},
-  {"name":"t","type":"TIME","mode":"NULLABLE"},{"name":"dt","type":"DATETIME","mode":"NULLABLE"},
-  {"name":"ts","type":"TIMESTAMP","mode":"NULLABLE"},{"name":"j","type":"JSON","mode":"NULLABLE"},
-  {"name":"g","type":"GEOGRAPHY","mode":"NULLABLE"},{"name":"iv","type":"INTERVAL","mode":"NULLABLE"},
-  {"name":"r","type":"RANGE","mode":"NULLABLE","rangeElementType":{"type":"DATE"}},
-  {"name":"arr","type":"INTEGER","mode":"REPEATED"},
-  {"name":"st","type":"RECORD","mode":"NULLABLE","fields":[{"name":"a","type":"STRING","mode":"NULLABLE"},{"name":"b","type":"TIMESTAMP","mode":"NULLABLE"}]},
-  {"name":"items","type":"RECORD","mode":"REPEATED","fields":[{"name":"sku","type":"STRING","mode":"NULLABLE"},{"name":"tags","type":"STRING","mode":"REPEATED"}]}]}
-JSON
-my $rows = <<'JSON';
-[
-  {"f":[{"v":"-9223372036854775808"},{"v":"-Infinity"},{"v":"12345678901234567890123456789.123456789"},{"v":"0.00000000000000000000000000000000000001"},
-   {"v":"true"},{"v":"h\u00e9llo\n\"q\""},{"v":"3q2+7w=="},{"v":"2024-01-02"},{"v":"12:34:56.789000"},{"v":"2024-01-02T03:04:05"},
-   {"v":"1704164645123456"},{"v":"null"},{"v":"POINT(1 2)"},{"v":"1-2 3 4:5:6.789"},{"v":"[2024-01-01, UNBOUNDED)"},
-   {"v":[{"v":"1"},{"v":"2"}]},{"v":{"f":[{"v":"x"},{"v":"-1"}]}},
-   {"v":[{"v":{"f":[{"v":"A1"},{"v":[{"v":"red"},{"v":"big"}]}]}},{"v":{"f":[{"v":null},{"v":[]}]}}]}]},
-  {"f":[{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},{"v":null},
-   {"v":null},{"v":null},{"v":null},{"v":[]},{"v":null},{"v":[]}]}]
-JSON
+my ($schema, $rows) = bigquery_all_types();
 my $two = '{"fields":[{"name":"id","type":"INTEGER","mode":"REQUIRED"},{"name":"v","type":"STRING","mode":"NULLABLE"}]}';
 my %queries;
 my %tables;

@@ -51,10 +51,8 @@ sub sql { return $node->safe_psql('postgres', $_[0]) }
 
 sub error_of
 {
-	my ($sql) = @_;
-	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql");
-	push @errors, $err;
-	return $status == 0 ? "no error: $out" : $err;
+	push @errors, sql_error($node, $_[0]);
+	return $errors[-1];
 }
 
 sub server
