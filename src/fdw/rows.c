@@ -246,15 +246,15 @@ create_slot(CsForeignRows *rows)
 static void
 take_back_conditions(CsForeignRows *rows)
 {
-	List *kept = NIL;
 	ListCell *lc;
 
 	foreach (lc, rows->spec.conditions)
+	{
 		if (is_bearable(rows, lfirst(lc)))
-			kept = lappend(kept, lfirst(lc));
-		else
-			rows->spec.limit = 0;
-	rows->spec.conditions = kept;
+			continue;
+		rows->spec.conditions = foreach_delete_current(rows->spec.conditions, lc);
+		rows->spec.limit = 0;
+	}
 }
 
 static bool

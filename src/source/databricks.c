@@ -77,6 +77,7 @@ describe(CsServiceSession *base)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source of type \"databricks\" needs a query or an object")));
 	base->since = true;
+	base->deferred = cs_warehouse_defers(dialect, base->spec);
 	run(session, cs_warehouse_first_statement(dialect, base->spec, cs_databricks_from(base->spec)));
 }
 
@@ -85,16 +86,15 @@ static void
 narrow(CsServiceSession *base, const bool *needed)
 {
 	CsDatabricks *session = (CsDatabricks *) base;
-	const CsDialect *dialect = cs_databricks_dialect(base->spec);
 	CsColumn *before = base->columns;
 	int nbefore = base->ncolumns;
 
-	if (base->spec->query && !cs_warehouse_defers(dialect, base->spec))
+	if (base->spec->query && !base->deferred)
 		return;
 	for (int i = 0; base->spec->object && i < nbefore; i++)
 		before[i].expression = expression_of(&before[i]);
-	run(session, cs_sql_select_needed(dialect, base->spec, before, nbefore, needed,
-									  cs_databricks_from(base->spec)));
+	run(session, cs_sql_select_needed(cs_databricks_dialect(base->spec), base->spec, before,
+									  nbefore, needed, cs_databricks_from(base->spec)));
 	if (base->spec->object)
 		keep_described(session, before, nbefore);
 }

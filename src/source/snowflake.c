@@ -78,6 +78,7 @@ describe(CsServiceSession *base)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source of type \"snowflake\" needs a query or an object")));
 	base->since = true;
+	base->deferred = cs_warehouse_defers(&cs_snowflake_dialect, base->spec);
 	run(session, cs_warehouse_first_statement(&cs_snowflake_dialect, base->spec,
 											  cs_snowflake_from(base->spec)));
 }
@@ -90,7 +91,7 @@ narrow(CsServiceSession *base, const bool *needed)
 	const CsColumn *before = base->columns;
 	int nbefore = base->ncolumns;
 
-	if (base->spec->query && !cs_warehouse_defers(&cs_snowflake_dialect, base->spec))
+	if (base->spec->query && !base->deferred)
 		return;
 	run(session, cs_sql_select_needed(&cs_snowflake_dialect, base->spec, before, nbefore, needed,
 									  cs_snowflake_from(base->spec)));

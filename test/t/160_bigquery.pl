@@ -285,6 +285,8 @@ sub test_query_conditions
 		is_deeply([ asked(sub { is($node->safe_psql('postgres', q{SELECT id FROM queried WHERE ts < '1970-01-01Z'}), 3, "$query: a condition") }) ],
 			$wraps ? [ "dry: $query", "$source WHERE `ts` < TIMESTAMP '1970-01-01 00:00:00.000000+00:00'" ] : [$query], '... what is asked');
 		is_deeply([ asked(sub { is($node->safe_psql('postgres', q{SELECT id FROM queried LIMIT 1}), 1, '... a limit') }) ], [ $wraps ? "$source LIMIT 1" : $query ], '... what is asked');
+		$node->safe_psql('postgres', "DROP FOREIGN TABLE queried; CREATE FOREIGN TABLE queried (id int) SERVER bq OPTIONS (query '$query')");
+		is_deeply([ asked(sub { is($node->safe_psql('postgres', q{SELECT id FROM queried WHERE id = 3 LIMIT 1}), 3, '... a column of another type here') }) ], $wraps ? [ "dry: $query", $query ] : [$query], '... is not compared there, and its rows come nevertheless');
 	}
 	return;
 }

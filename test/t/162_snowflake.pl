@@ -373,6 +373,9 @@ sub test_query_conditions
 		is_deeply(\@statements, $wraps ? [ "SELECT * FROM ($inner\n) AS source LIMIT 0", "SELECT * FROM ($inner\n) AS source WHERE \"AT\" >= TO_TIMESTAMP_NTZ('2024-01-02 03:04:05.123456', 'YYYY-MM-DD HH24:MI:SS.FF6') AND \"ID\" < 10" ] : [$query], '... the statements') or diag explain \@statements;
 		@statements = statements_of(sub { is(sql('SELECT count(*) FROM (SELECT FROM queried LIMIT 2) s'), 2, '... a limit') });
 		is_deeply(\@statements, [ $wraps ? "SELECT * FROM ($inner\n) AS source LIMIT 2" : $query ], '... in one statement') or diag explain \@statements;
+		foreign_table('narrower', '"ID" int', query => $query);
+		@statements = statements_of(sub { is(sql('SELECT "ID" FROM narrower WHERE "ID" = 3 LIMIT 1'), 3, '... a column of another type here') });
+		is_deeply(\@statements, $wraps ? [ "SELECT * FROM ($inner\n) AS source LIMIT 0", $inner ] : [$query], '... is not compared there, and its rows come nevertheless');
 	}
 	my %twice = (rowType => [ column('A', 'fixed', 9, 0), column('A', 'fixed', 9, 0), column('B', 'fixed', 9, 0) ], parts => [ [ [ '1', '2', '3' ] ] ]);
 	serve({ 'SELECT a, a, b' => \%twice });

@@ -344,6 +344,8 @@ sub test_query_conditions
 	is_deeply([ statements_of(sub { is(sql(q{SELECT id FROM queried WHERE ts > '2024-01-02 03:04:05.5Z' AND id < 10}), 6, 'a query: a condition') }) ],
 		[ "SELECT * FROM (SELECT * FROM items\n) AS source LIMIT 0", "SELECT * FROM (SELECT * FROM items\n) AS source WHERE `ts` > TIMESTAMP '2024-01-02 03:04:05.499000+00:00' AND `id` < 10" ], '... the statements: moments are cut to milliseconds');
 	is_deeply([ statements_of(sub { is(sql(q{SELECT count(*) FROM (SELECT id FROM queried LIMIT 2) s}), 2, 'a query: a limit') }) ], [ "SELECT * FROM (SELECT * FROM items\n) AS source LIMIT 2" ], '... the statement');
+	foreign_table('narrower', 'id int', query => 'SELECT * FROM items');
+	is_deeply([ statements_of(sub { is(sql('SELECT id FROM narrower WHERE id = 3 LIMIT 1'), 3, 'a query: a column of another type here') }) ], [ "SELECT * FROM (SELECT * FROM items\n) AS source LIMIT 0", 'SELECT * FROM items' ], '... is not compared there, and its rows come nevertheless');
 	foreign_table('shown', $item_columns, query => 'SHOW TABLES');
 	is_deeply([ statements_of(sub { is(sql(q{SELECT id FROM shown WHERE id = 5 LIMIT 1}), 5, 'what can not be wrapped') }) ], ['SHOW TABLES'], '... runs as it is');
 }
