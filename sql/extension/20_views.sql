@@ -5,10 +5,10 @@ CREATE FUNCTION censync.home() RETURNS text
 REVOKE ALL ON FUNCTION censync.home() FROM PUBLIC;
 COMMENT ON FUNCTION censync.home() IS 'identifies this installation among all: the cluster''s system identifier, the OIDs of database and extension';
 
-CREATE FUNCTION censync.is_running(sync_id bigint) RETURNS boolean
-    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_is_running';
-REVOKE ALL ON FUNCTION censync.is_running(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION censync.is_running(bigint) IS 'does some session hold the lock that every run of this sync holds? null on a standby, which cannot know';
+CREATE FUNCTION censync.is_lost(run_id bigint, sync_id bigint) RETURNS boolean
+    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_is_lost';
+REVOKE ALL ON FUNCTION censync.is_lost(bigint, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION censync.is_lost(bigint, bigint) IS 'is this run called running although no session holds the lock that every run of its sync holds? null on a standby, which cannot know';
 
 CREATE FUNCTION censync.wake() RETURNS void
     LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'censync_wake';
@@ -51,7 +51,7 @@ SELECT s.sync_id,
        (SELECT count(*) FROM censync.run_log f
          WHERE f.sync_id = s.sync_id AND NOT f.dry_run AND f.run_id > coalesce(g.run_id, 0)
            AND (f.status IN ('failed', 'crashed')
-                OR f.status = 'running' AND NOT censync.is_running(f.sync_id))) AS consecutive_failures,
+                OR f.status = 'running' AND censync.is_lost(f.run_id, f.sync_id))) AS consecutive_failures,
        g.records_read AS last_success_records,
        CASE WHEN s.paused THEN s.paused_reason END AS paused_reason
   FROM censync.sync_definition s
@@ -59,7 +59,7 @@ SELECT s.sync_id,
   LEFT JOIN pg_catalog.pg_class c ON c.oid = s.destination_oid AND s.home = censync.home()
   LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN LATERAL (SELECT x.run_id, x.started_at,
-                            CASE WHEN x.status = 'running' AND NOT censync.is_running(x.sync_id)
+                            CASE WHEN x.status = 'running' AND censync.is_lost(x.run_id, x.sync_id)
                                  THEN 'crashed' ELSE x.status END AS status
                        FROM censync.run_log x
                       WHERE x.sync_id = s.sync_id ORDER BY x.run_id DESC LIMIT 1) l ON true
@@ -85,7 +85,7 @@ SELECT run_id, sync,
        CASE WHEN lost THEN 'The destination is as it was before the run.' ELSE error_detail END AS error_detail,
        CASE WHEN lost THEN 'The server log says what ended the session. The next run starts afresh.'
             ELSE error_hint END AS error_hint
-  FROM (SELECT l.*, l.status = 'running' AND NOT censync.is_running(l.sync_id) AS lost
+  FROM (SELECT l.*, l.status = 'running' AND censync.is_lost(l.run_id, l.sync_id) AS lost
           FROM censync.run_log l) l
  WHERE pg_catalog.pg_has_role(owner_oid, 'USAGE');
 COMMENT ON VIEW censync.runs IS 'one row per run: when, how it ended, how many records went where';

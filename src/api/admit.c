@@ -18,7 +18,7 @@ static const char *const viewer_grants[] = {
 	"USAGE ON SCHEMA %s",
 	"SELECT ON censync.syncs, censync.runs, censync.records, censync.progress",
 	"SELECT ON censync.alerts, censync.deliveries",
-	"EXECUTE ON FUNCTION censync.home(), censync.is_running(bigint), censync.run_progress()",
+	"EXECUTE ON FUNCTION censync.home(), censync.is_lost(bigint, bigint), censync.run_progress()",
 	"EXECUTE ON FUNCTION censync.next_run(bigint), censync.next_time(text, timestamptz)",
 	"EXECUTE ON FUNCTION %s.censync_objects(name)",
 	"EXECUTE ON FUNCTION %s.censync_report()",

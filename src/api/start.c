@@ -134,8 +134,8 @@ run_status(int64 run_id, Oid *owner, int64 *sync_id)
 
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, run_id);
-	if (cs_catalog_select_latest("SELECT CASE WHEN status = 'running' AND NOT "
-								 "censync.is_running(sync_id) THEN 'crashed' ELSE status END, "
+	if (cs_catalog_select_latest("SELECT CASE WHEN status = 'running' AND "
+								 "censync.is_lost(run_id, sync_id) THEN 'crashed' ELSE status END, "
 								 "owner_oid, sync_id FROM censync.run_log WHERE run_id = $1",
 								 &args) > 0)
 	{

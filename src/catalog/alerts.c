@@ -92,7 +92,7 @@ static const char *const checks_of_time =
 	"date_trunc('second', clock_timestamp() - l.started_at)) "
 	"FROM d JOIN censync.run_log l ON l.sync_id = d.sync_id AND l.status = 'running' "
 	"AND NOT l.dry_run WHERE duration > '0' AND clock_timestamp() - l.started_at > duration "
-	"AND censync.is_running(d.sync_id) UNION ALL "
+	"AND NOT censync.is_lost(l.run_id, l.sync_id) UNION ALL "
 	"SELECT a.sync_id, a.sync, a.owner_oid, s.options, NULL, a.alert, false, "
 	"'it is not watched any more' FROM censync.alert_log a "
 	"LEFT JOIN censync.sync_definition s ON s.sync_id = a.sync_id "

@@ -4,10 +4,8 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
-#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -25,8 +23,6 @@
 #define CS_LOCK_CLASS_PARENTS 0xC512
 #define CS_LOCK_CLASS_WORKER 0xC503
 #define CS_LOCK_CLASS_SERVER 0xC504
-
-PG_FUNCTION_INFO_V1(censync_is_running);
 
 /* Runs of this backend, the innermost first: the lock manager lets a session lock twice. */
 typedef struct RunningHere
@@ -46,16 +42,6 @@ static void set_worker_tag(LOCKTAG *tag, Oid serverid, int i);
 static void set_server_tag(LOCKTAG *tag, Oid serverid, int i);
 static void pop_running(int64 sync_id);
 static void set_run_tag(LOCKTAG *tag, int64 sync_id);
-
-/* SQL: censync.is_running(sync_id) */
-PGDLLEXPORT Datum
-censync_is_running(PG_FUNCTION_ARGS)
-{
-	/* A standby has the rows of the log, but not the locks. */
-	if (RecoveryInProgress())
-		PG_RETURN_NULL();
-	PG_RETURN_BOOL(cs_run_is_locked(PG_GETARG_INT64(0)));
-}
 
 bool
 cs_run_is_locked(int64 sync_id)

@@ -141,7 +141,7 @@ cs_queue_end_left(int64 run_id)
 	if (end(END_UNLOCKED("'queued'"), run_id, "failed", &kept_out))
 		return false;
 	/* Another worker may have been sent for it, and have it. */
-	return end(END_UNLOCKED("'running' AND NOT censync.is_running(sync_id)"), run_id, "crashed",
+	return end(END_UNLOCKED("'running' AND censync.is_lost(run_id, sync_id)"), run_id, "crashed",
 			   &lost);
 }
 
@@ -155,7 +155,7 @@ cs_queue_end_lost(void)
 	cs_catalog_begin(&access);
 	count = cs_catalog_execute("UPDATE censync.run_log SET " CS_RUN_IS_CRASHED
 							   " WHERE run_id = ANY (ARRAY(SELECT run_id FROM censync.run_log "
-							   "WHERE status = 'running' AND NOT censync.is_running(sync_id) "
+							   "WHERE status = 'running' AND censync.is_lost(run_id, sync_id) "
 							   "FOR UPDATE SKIP LOCKED)) RETURNING run_id",
 							   &args);
 	cs_run_tell_ended(&access, count);

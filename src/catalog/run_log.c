@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -18,6 +19,7 @@
 #include "utils/tuplestore.h"
 
 #include "base/clock.h"
+#include "catalog/locks.h"
 #include "catalog/run_events.h"
 #include "catalog/run_log.h"
 #include "catalog/spi.h"
@@ -29,12 +31,27 @@
 #define MAX_PAYLOAD (1024 * 1024)
 #define KEPT_OF_PAYLOAD 8192
 
+PG_FUNCTION_INFO_V1(censync_is_lost);
+
+static bool is_called_running(int64 run_id);
 static int64 insert_run(const CsSync *sync, const char *trigger, bool dry_run);
 static int64 take_queued(int64 run_id);
 static void end_store(void *store);
 static const char *bounded(const char *payload);
 static Datum log_jsonb(const char *json, bool own);
 static Datum safe_jsonb(const char *json);
+
+/* SQL: censync.is_lost(run_id, sync_id) */
+PGDLLEXPORT Datum
+censync_is_lost(PG_FUNCTION_ARGS)
+{
+	/* A standby has the rows of the log, but not the locks. */
+	if (RecoveryInProgress())
+		PG_RETURN_NULL();
+	/* The lock first: a run that ends well has committed its row before it lets go of the lock, but the row that
+	 * the caller has may be older than both. */
+	PG_RETURN_BOOL(!cs_run_is_locked(PG_GETARG_INT64(1)) && is_called_running(PG_GETARG_INT64(0)));
+}
 
 int64
 cs_run_log_open(const CsSync *sync, const char *trigger, bool dry_run, int64 queued)
@@ -189,6 +206,22 @@ cs_record_log_write(CsRecordLog *log, int64 run_id)
 	cs_args_add_int8(&args, run_id);
 	cs_catalog_execute("INSERT INTO censync.record_log SELECT $1, o.* FROM outcomes o", &args);
 	cs_catalog_end(&access);
+}
+
+static bool
+is_called_running(int64 run_id)
+{
+	CsCatalogAccess access;
+	CsArgs args = { 0 };
+	bool is;
+
+	cs_catalog_begin(&access);
+	cs_args_add_int8(&args, run_id);
+	is = cs_catalog_select_latest("SELECT FROM censync.run_log WHERE run_id = $1 "
+								  "AND status = 'running'",
+								  &args) > 0;
+	cs_catalog_end(&access);
+	return is;
 }
 
 static int64

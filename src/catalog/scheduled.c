@@ -42,7 +42,7 @@
 	"> p.seen_run_id) FROM censync.sync_parent p WHERE p.sync_id = d.sync_id) "                    \
 	"FROM censync.sync_definition d LEFT JOIN LATERAL "                                            \
 	"(SELECT r.started_at, r.finished_at, r.error_code, CASE WHEN r.status = 'running' "           \
-	"AND NOT censync.is_running(r.sync_id) THEN 'crashed' ELSE r.status END AS status "            \
+	"AND censync.is_lost(r.run_id, r.sync_id) THEN 'crashed' ELSE r.status END AS status "         \
 	"FROM censync.run_log r WHERE r.sync_id = d.sync_id AND NOT r.dry_run "                        \
 	"ORDER BY r.run_id DESC LIMIT 1) l ON true "                                                   \
 	"WHERE d.schedule IS NOT NULL AND NOT d.paused AND d.home = $1 AND "
