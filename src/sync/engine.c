@@ -25,7 +25,7 @@
 #include "sync/run.h"
 #include "sync/timer.h"
 
-static CsSync *load_runnable(const char *name);
+static CsSync *load_runnable(const char *name, bool pass_over);
 static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure);
 static CsError *add_columns_first(CsRun *run, MemoryContext result);
 static CsError *try_run(CsRun *run, MemoryContext result);
@@ -43,12 +43,14 @@ static void count_delta(CsRun *run);
 int64
 cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 {
-	CsSync *sync = load_runnable(name);
-	int64 run_id;
+	CsSync *sync = load_runnable(name, request->pass_over);
+	volatile int64 run_id;
 
+	if (sync == NULL)
+		return 0;
 	if (!cs_run_lock(sync->sync_id, request->durable))
 	{
-		ereport(request->pass_over_running ? WARNING : ERROR,
+		ereport(request->pass_over ? WARNING : ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("sync \"%s\" is already running", sync->name),
 				 errhint("censync.runs shows since when.")));
@@ -74,7 +76,12 @@ cs_engine_reserve(List *names)
 	ListCell *lc;
 
 	foreach (lc, names)
-		(void) cs_run_lock(cs_sync_load(lfirst(lc))->sync_id, false);
+	{
+		CsSync *sync = cs_sync_find(lfirst(lc));
+
+		if (sync)
+			(void) cs_run_lock(sync->sync_id, false);
+	}
 }
 
 void
@@ -101,11 +108,18 @@ cs_engine_validate(const CsSync *sync)
 	SPI_finish();
 }
 
+/* NULL: it is passed over. */
 static CsSync *
-load_runnable(const char *name)
+load_runnable(const char *name, bool pass_over)
 {
-	CsSync *sync = cs_sync_load(name);
+	CsSync *sync = pass_over ? cs_sync_find(name) : cs_sync_load(name);
 
+	if (pass_over && (sync == NULL || sync->paused))
+	{
+		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						  errmsg("sync \"%s\" is not active any more", name)));
+		return NULL;
+	}
 	cs_sync_check_access(sync);
 	if (sync->paused)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
