@@ -34,8 +34,9 @@ test_parent();
 test_second_cancel();
 test_serializable();
 test_late_log();
-
 is(sql('SELECT pg_postmaster_start_time()'), $pid, 'the server is the one that it was');
+test_launcher();
+
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'and no process has crashed');
 $node->stop;
 done_testing();
@@ -250,27 +251,33 @@ sub test_second_cancel
 	return;
 }
 
-# What others do at the same time fails at most the run itself, and never the transactions that keep its log.
+# What others do at the same time fails at most the run itself, and never the transactions that keep its log or tell of it.
 sub test_serializable
 {
-	my %begin = (running => q{SELECT censync_start('tick')}, failed => q{CALL censync_sync('bad')});
-	my %end = (running => 'completed|', failed => 'failed|22012');
+	my %when = (
+		running   => [ q{AFTER UPDATE ON censync.run_log FOR EACH ROW WHEN (NEW.status = 'running' AND NEW.sync <> 'other')}, q{SELECT censync_start('tick')}, 'completed|' ],
+		failed    => [ q{AFTER UPDATE ON censync.run_log FOR EACH ROW WHEN (NEW.status = 'failed')}, q{CALL censync_sync('bad')}, 'failed|22012' ],
+		delivered => [ q{AFTER UPDATE ON censync.outbox FOR EACH ROW WHEN (NEW.status = 'delivered' AND NEW.sync <> 'other')}, q{CALL censync_sync('tick')}, 'completed|' ]);
+	my $http = start_http();
+	create_server($node, 'hook', $http, type => 'webhook', path => '/hook/told', mapping => {}, events => 'sync.completed');
 	sql(q{SELECT censync_create_sync('bad', 't', 'upsert', query => 'SELECT 1 / (random() > 2)::int AS id'); ALTER DATABASE postgres SET default_transaction_isolation = serializable});
-	foreach my $status (sort keys %begin)
+	foreach my $status (sort keys %when)
 	{
+		my ($trigger, $begin, $end) = @{ $when{$status} };
 		my $last = sql('SELECT max(run_id) FROM censync.runs');
-		sql("CREATE TRIGGER wait_at_gate AFTER UPDATE ON censync.run_log FOR EACH ROW WHEN (NEW.status = '$status' AND NEW.sync <> 'other') EXECUTE FUNCTION wait_at_gate()");
+		sql("CREATE TRIGGER wait_at_gate $trigger EXECUTE FUNCTION wait_at_gate()");
 		my $shut = shut_gate(2);
-		my $session = start_session('runs', $begin{$status});
-		ok(wait_sql(q{SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = 2}), "serializable: $status: about to be logged");
-		sql(q{BEGIN; SELECT FROM censync.run_log; SELECT FROM censync_run('other'); COMMIT});
+		my $session = start_session('runs', $begin);
+		ok(wait_sql(q{SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = 2}), "serializable: $status: about to be noted");
+		sql(q{BEGIN; SELECT FROM censync.run_log; SELECT FROM censync.outbox; SELECT FROM censync_run('other'); COMMIT});
 		end_session($shut);
 		$session->{run}->finish;
+		unlike(${ $session->{err} }, qr/could not serialize/, "serializable: $status: the session hears nothing of others");
 		ok(wait_sql("SELECT bool_and(status NOT IN ('queued', 'running')) FROM censync.run_log WHERE run_id > $last"), "serializable: $status: it ends");
-		is(sql("SELECT status, error_code FROM censync.runs WHERE run_id > $last AND sync <> 'other'"), $end{$status}, "serializable: $status: as it would alone");
-		sql('DROP TRIGGER wait_at_gate ON censync.run_log');
+		is(sql("SELECT status, error_code FROM censync.runs WHERE run_id > $last AND sync <> 'other'"), $end, "serializable: $status: as it would alone");
+		sql($trigger =~ s/^AFTER UPDATE (ON \S+).*/DROP TRIGGER wait_at_gate $1/r);
 	}
-	sql('ALTER DATABASE postgres RESET default_transaction_isolation');
+	sql('ALTER DATABASE postgres RESET default_transaction_isolation; DROP SERVER hook CASCADE');
 	return;
 }
 
@@ -288,5 +295,24 @@ sub test_late_log
 	$session->{run}->finish;
 	end_session($shut);
 	sql('SET default_transaction_read_only = off; ' . join ';', map { "ALTER DATABASE postgres RESET $_" } sort keys %settings);
+	return;
+}
+
+# Whatever the server has for defaults, the launcher waits for nobody's transaction.
+sub test_launcher
+{
+	$node->append_conf('postgresql.conf', "default_transaction_isolation = serializable\ndefault_transaction_read_only = on\ndefault_transaction_deferrable = on");
+	$node->restart;
+	local $ENV{PGOPTIONS} = '-c default_transaction_read_only=off';
+	ok(wait_sql(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'censync launcher'}), 'launcher: it is there');
+	my $held = shut_gate(2);
+	my $session = start_session('open', 'BEGIN', 'SELECT gate(2)', 'COMMIT');
+	ok(waits('open'), 'launcher: somebody has a transaction');
+	sql('CREATE DATABASE fresh');
+	sql('ALTER DATABASE fresh SET default_transaction_read_only = off');
+	$node->safe_psql('fresh', 'CREATE EXTENSION censync');
+	ok(wait_sql(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'censync scheduler' AND datname = 'fresh'}), 'launcher: and yet it sends a scheduler to another database');
+	end_session($held);
+	$session->{run}->finish;
 	return;
 }
