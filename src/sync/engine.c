@@ -23,7 +23,6 @@
 #include "sync/engine.h"
 #include "sync/privileges.h"
 #include "sync/run.h"
-#include "sync/timer.h"
 
 static CsSync *load_runnable(const char *name, bool pass_over);
 static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure);
@@ -202,12 +201,12 @@ add_columns_first(CsRun *run, MemoryContext result)
 			added = prepare_destination(&first);
 		PopActiveSnapshot();
 		cs_user_restore(&saved);
-		cs_run_timer_stop();
+		cs_run_timer_stop(&first.timer);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
-		error = cs_run_timer_explain(cs_error_catch(result), result);
+		error = cs_run_timer_explain(&first.timer, cs_error_catch(result), result);
 		cs_error_roll_back(error, level);
 	}
 	PG_END_TRY();
@@ -237,7 +236,7 @@ try_run(CsRun *run, MemoryContext result)
 	PG_TRY();
 	{
 		take_steps(run);
-		cs_run_timer_stop();
+		cs_run_timer_stop(&run->timer);
 		/* What the source's functions did goes with a dry run, too. */
 		if (run->dry_run)
 			RollbackAndReleaseCurrentSubTransaction();
@@ -250,7 +249,7 @@ try_run(CsRun *run, MemoryContext result)
 	PG_CATCH();
 	{
 		cs_progress_phase(run->progress, CS_PROGRESS_UNDOING, -1);
-		error = cs_run_timer_explain(cs_error_catch(result), result);
+		error = cs_run_timer_explain(&run->timer, cs_error_catch(result), result);
 		cs_error_roll_back(error, level);
 	}
 	PG_END_TRY();
@@ -322,7 +321,9 @@ prepare_destination(CsRun *run)
 	const CsSync *sync = run->sync;
 
 	run->options = cs_sync_options_parse(sync->options);
-	cs_run_timer_start(run->options->timeout_s);
+	/* A check of the definition is no run. */
+	if (run->run_id != 0)
+		cs_run_timer_start(&run->timer, run->options->timeout_s);
 	if (!OidIsValid(sync->destination))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("destination %s does not exist any more", sync->destination_name),

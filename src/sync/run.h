@@ -19,6 +19,7 @@
 #include "sync/prepared.h"
 #include "sync/stage.h"
 #include "sync/sync_options.h"
+#include "sync/timer.h"
 
 typedef struct CsMirror CsMirror; /* mirror.c */
 
@@ -36,6 +37,7 @@ typedef struct CsRun
 	CsRunCounts counts;
 	CsRecordLog *records;	  /* the caller's: outlives a rollback of the run */
 	CsProgressSlot *progress; /* in shared memory, or NULL */
+	CsRunTimer timer;
 
 	CsSyncOptions *options;
 	CsDestination *destination;

@@ -5,14 +5,26 @@
 #ifndef CS_TIMER_H
 #define CS_TIMER_H
 
+#include "datatype/timestamp.h"
+
 #include "base/errors.h"
 
-/* Interrupts the run after so many seconds, wherever it is then; 0: never. */
-extern void cs_run_timer_start(int seconds);
-extern void cs_run_timer_stop(void);
+/* Of one run; in its memory.  Runs may run within runs. */
+typedef struct CsRunTimer
+{
+	int limit_s;
+	TimestampTz end; /* DT_NOEND: never */
+	struct CsRunTimer *outer;
+} CsRunTimer;
+
+/* Interrupts the run after so many seconds, wherever it is then; 0: never.  To be stopped, or to explain, on every path. */
+extern void cs_run_timer_start(CsRunTimer *timer, int seconds);
+
+/* Throws if the time is up. */
+extern void cs_run_timer_stop(CsRunTimer *timer);
 
 /* Stops the timer.  If it was what canceled the run, the error that says so (54000), in context; else
  * the error as it is. */
-extern CsError *cs_run_timer_explain(CsError *error, MemoryContext context);
+extern CsError *cs_run_timer_explain(CsRunTimer *timer, CsError *error, MemoryContext context);
 
 #endif /* CS_TIMER_H */

@@ -32,6 +32,7 @@ test_old_snapshot();
 test_drop();
 test_parent();
 test_second_cancel();
+test_timeouts();
 test_serializable();
 test_late_log();
 is(sql('SELECT pg_postmaster_start_time()'), $pid, 'the server is the one that it was');
@@ -248,6 +249,26 @@ sub test_second_cancel
 	is(sql("SELECT status, error_code FROM censync.runs WHERE run_id = $run"), 'canceled|57014', 'second cancel: and the log says so');
 	end_session($shut);
 	sql('DROP TRIGGER wait_at_gate ON censync.run_log');
+	return;
+}
+
+# The time limit of a run is its own, and ends with it: not that of a session that defines the sync, nor of a run within it.
+sub test_timeouts
+{
+	sql(q{CREATE TABLE inner_t (id int PRIMARY KEY); CREATE TABLE outer_t (id int PRIMARY KEY);
+		CREATE FUNCTION run_inner() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			PERFORM FROM public.censync_run('inner'); PERFORM pg_sleep(100); RETURN NULL; END $$;
+		CREATE TRIGGER run_inner AFTER INSERT ON outer_t FOR EACH STATEMENT EXECUTE FUNCTION run_inner()});
+	is(sql(q{SELECT 'made' FROM censync_create_sync('inner', 'inner_t', 'upsert', query => 'SELECT 1 AS id', options => '{"timeout": 1}');
+		SELECT 'slept' FROM pg_sleep(1.5);
+		SELECT 'altered' FROM censync_alter_sync('inner', query => 'SELECT 2 AS id');
+		SELECT 'slept' FROM pg_sleep(1.5)}) =~ s/\n/ /gr, 'made slept altered slept', 'timeouts: a session that has defined a sync goes on for as long as it likes');
+	foreach my $inner ('{"timeout": 50}', '{"timeout": null}')
+	{
+		sql(sprintf q{SELECT censync_alter_sync('inner', options => %s)}, sql_literal($inner));
+		sql(q{SELECT censync_drop_sync(name) FROM censync.syncs WHERE name = 'outer'; SELECT censync_create_sync('outer', 'outer_t', 'upsert', query => 'SELECT 1 AS id', options => '{"timeout": 1}')});
+		is(sql(q{SET client_min_messages = error; SET statement_timeout = '20s'; SELECT status, error_code FROM censync_run('outer')}), 'failed|54000', "timeouts: a run within a run: $inner");
+	}
 	return;
 }
 
