@@ -125,7 +125,7 @@ censync_alter_sync(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 censync_drop_sync(PG_FUNCTION_ARGS)
 {
-	CsSync *sync = cs_sync_load_to_change(text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME)));
+	CsSync *sync = cs_sync_load_to_drop(text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME)));
 
 	/* What belongs to nobody any more, a superuser may still remove. */
 	if (OidIsValid(sync->owner) || !superuser())

@@ -155,7 +155,7 @@ look(const char *sql, CsArgs *args)
 	bool isnull;
 
 	cs_catalog_begin(&access);
-	cs_catalog_execute(sql, args);
+	cs_catalog_execute_latest(sql, args);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		Check *check = MemoryContextAllocZero(access.caller, sizeof(Check));

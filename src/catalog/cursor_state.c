@@ -56,6 +56,6 @@ cs_cursor_state_forget(int64 sync_id)
 
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync_id);
-	cs_catalog_execute("DELETE FROM censync.cursor_state WHERE sync_id = $1", &args);
+	cs_catalog_execute_latest("DELETE FROM censync.cursor_state WHERE sync_id = $1", &args);
 	cs_catalog_end(&access);
 }

@@ -47,6 +47,7 @@ static const char *const captured_settings[] = {
 PG_FUNCTION_INFO_V1(censync_home);
 
 static CsSync *load(const char *name, const char *sql);
+static void throw_missing(const char *name) pg_attribute_noreturn();
 static CsSync *sync_from_row(CsCatalogAccess *access, uint64 row);
 static bool same_texts(List *a, List *b);
 static List *text_array_to_list(Datum array);
@@ -72,6 +73,23 @@ CsSync *
 cs_sync_load_to_change(const char *name)
 {
 	return load(name, SELECT_SYNC "WHERE name = $1 FOR NO KEY UPDATE");
+}
+
+CsSync *
+cs_sync_load_to_drop(const char *name)
+{
+	return load(name, SELECT_SYNC "WHERE name = $1 FOR UPDATE");
+}
+
+void
+cs_sync_keep(const CsSync *sync)
+{
+	CsArgs args = { 0 };
+
+	cs_args_add_int8(&args, sync->sync_id);
+	if (!cs_catalog_hits("SELECT FROM censync.sync_definition WHERE sync_id = $1 FOR KEY SHARE",
+						 &args))
+		throw_missing(sync->name);
 }
 
 bool
@@ -237,8 +255,8 @@ cs_sync_forget_mirror(const CsSync *sync)
 
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync->sync_id);
-	cs_catalog_execute("DELETE FROM censync.mirror_memory WHERE sync_id = $1", &args);
-	cs_catalog_execute("DELETE FROM censync.mirror_state WHERE sync_id = $1", &args);
+	cs_catalog_execute_latest("DELETE FROM censync.mirror_memory WHERE sync_id = $1", &args);
+	cs_catalog_execute_latest("DELETE FROM censync.mirror_state WHERE sync_id = $1", &args);
 	cs_catalog_end(&access);
 }
 
@@ -345,10 +363,15 @@ load(const char *name, const char *sql)
 		sync = sync_from_row(&access, 0);
 	cs_catalog_end(&access);
 	if (sync == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("sync \"%s\" does not exist", name),
-				 errhint("SELECT name FROM censync.syncs lists those there are.")));
+		throw_missing(name);
 	return sync;
+}
+
+static void
+throw_missing(const char *name)
+{
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("sync \"%s\" does not exist", name),
+					errhint("SELECT name FROM censync.syncs lists those there are.")));
 }
 
 static CsSync *

@@ -49,6 +49,13 @@ extern CsSync *cs_sync_load(const char *name);
  * that change a definition neither undoes what the other did. */
 extern CsSync *cs_sync_load_to_change(const char *name);
 
+/* The same for who will remove it: waits for those who have called cs_sync_keep. */
+extern CsSync *cs_sync_load_to_drop(const char *name);
+
+/* Keeps a sync from being dropped until the end of the transaction, as what is about to refer to it would be left
+ * behind; throws 42704 if it has been dropped since it was loaded. */
+extern void cs_sync_keep(const CsSync *sync);
+
 /* Is it still as it was loaded, whatever the transaction's own snapshot says? */
 extern bool cs_sync_is_current(const CsSync *sync);
 

@@ -36,6 +36,7 @@ static RunningHere *running_here = NULL;
 typedef void (*SetSlotTag)(LOCKTAG *tag, Oid serverid, int i);
 
 static bool is_taken(const LOCKTAG *tag);
+static bool is_among_all(const LOCKTAG *wanted);
 static bool take_one(SetSlotTag set_tag, Oid serverid, int limit, LOCKTAG *tag);
 static int count_free(SetSlotTag set_tag, Oid serverid, int limit);
 static void set_worker_tag(LOCKTAG *tag, Oid serverid, int i);
@@ -49,7 +50,7 @@ cs_run_is_locked(int64 sync_id)
 	LOCKTAG tag;
 
 	set_run_tag(&tag, sync_id);
-	return is_taken(&tag);
+	return is_taken(&tag) || is_among_all(&tag);
 }
 
 bool
@@ -197,7 +198,8 @@ cs_extension_lock(Oid expected)
 	return oid;
 }
 
-/* Looking, not locking: a look must never be what refuses a run its lock. */
+/* Looking, not locking: a look must never be what refuses a run its lock.  A session that holds it and is between
+ * two transactions is passed over. */
 static bool
 is_taken(const LOCKTAG *tag)
 {
@@ -207,6 +209,21 @@ is_taken(const LOCKTAG *tag)
 		return true;
 	(void) GetLockConflicts(tag, ExclusiveLock, &holders);
 	return holders > 0;
+}
+
+/* The same of all sessions, at the price of a copy of all locks that there are. */
+static bool
+is_among_all(const LOCKTAG *wanted)
+{
+	LockData *all = GetLockStatusData();
+	bool found = false;
+
+	for (int i = 0; i < all->nelements && !found; i++)
+		found = (all->locks[i].holdMask & LOCKBIT_ON(ExclusiveLock)) != 0 &&
+				memcmp(&all->locks[i].locktag, wanted, sizeof(LOCKTAG)) == 0;
+	pfree(all->locks);
+	pfree(all);
+	return found;
 }
 
 static bool

@@ -26,6 +26,7 @@ cs_parents_set(const CsSync *sync, List *names)
 		CsSync *parent = cs_sync_load(lfirst(lc));
 
 		cs_sync_check_access(parent);
+		cs_sync_keep(parent);
 		refuse_cycle(sync, parent);
 		add_parent(sync, parent);
 	}
@@ -39,7 +40,7 @@ cs_parents_forget(int64 sync_id)
 
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync_id);
-	cs_catalog_execute("DELETE FROM censync.sync_parent WHERE sync_id = $1", &args);
+	cs_catalog_execute_latest("DELETE FROM censync.sync_parent WHERE sync_id = $1", &args);
 	cs_catalog_end(&access);
 }
 
@@ -70,11 +71,11 @@ cs_parents_refuse_if_has_children(const CsSync *sync)
 
 	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, sync->sync_id);
-	cs_catalog_execute("SELECT string_agg(format('\"%s\"', d.name), ', ' ORDER BY d.name) "
-					   "FROM censync.sync_parent p "
-					   "JOIN censync.sync_definition d ON d.sync_id = p.sync_id "
-					   "WHERE p.parent_id = $1",
-					   &args);
+	cs_catalog_execute_latest("SELECT string_agg(format('\"%s\"', d.name), ', ' ORDER BY d.name) "
+							  "FROM censync.sync_parent p "
+							  "JOIN censync.sync_definition d ON d.sync_id = p.sync_id "
+							  "WHERE p.parent_id = $1",
+							  &args);
 	children = cs_catalog_text(&access, 0, 1);
 	cs_catalog_end(&access);
 	if (children)
@@ -104,15 +105,20 @@ add_parent(const CsSync *sync, const CsSync *parent)
 static void
 refuse_cycle(const CsSync *sync, const CsSync *parent)
 {
+	CsCatalogAccess access;
 	CsArgs args = { 0 };
+	bool is_cycle;
 
+	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, parent->sync_id);
 	cs_args_add_int8(&args, sync->sync_id);
-	if (cs_catalog_hits("WITH RECURSIVE above AS (SELECT $1 AS sync_id UNION "
-						"SELECT p.parent_id FROM above a JOIN censync.sync_parent p "
-						"ON p.sync_id = a.sync_id) "
-						"SELECT FROM above WHERE sync_id = $2",
-						&args))
+	is_cycle = cs_catalog_execute_latest("WITH RECURSIVE above AS (SELECT $1 AS sync_id UNION "
+										 "SELECT p.parent_id FROM above a "
+										 "JOIN censync.sync_parent p ON p.sync_id = a.sync_id) "
+										 "SELECT FROM above WHERE sync_id = $2",
+										 &args) > 0;
+	cs_catalog_end(&access);
+	if (is_cycle)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 						parent->sync_id == sync->sync_id
 							? errmsg("sync \"%s\" can't run after itself", sync->name)

@@ -105,13 +105,15 @@ cs_queue_is_abandoned(int64 run_id)
 void
 cs_queue_cancel_of_sync(int64 sync_id)
 {
-	int64 run_id = cs_queue_of_sync(sync_id);
+	int64 run_id;
 
-	if (run_id != 0)
-		cs_queue_end(run_id, "canceled",
-					 &(CsError){ .code = ERRCODE_QUERY_CANCELED,
-								 .message = "the sync was dropped",
-								 .detail = "The run had not begun." });
+	/* Two sessions may have started it at the same moment. */
+	while ((run_id = cs_queue_of_sync(sync_id)) != 0)
+		if (!cs_queue_end(run_id, "canceled",
+						  &(CsError){ .code = ERRCODE_QUERY_CANCELED,
+									  .message = "the sync was dropped",
+									  .detail = "The run had not begun." }))
+			break;
 }
 
 bool
@@ -198,7 +200,7 @@ list(const char *sql, CsArgs *args)
 	bool isnull;
 
 	cs_catalog_begin(&access);
-	cs_catalog_execute(sql, args);
+	cs_catalog_execute_latest(sql, args);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		CsQueuedRun *run = MemoryContextAllocZero(access.caller, sizeof(CsQueuedRun));
@@ -233,7 +235,7 @@ end(const char *sql, int64 run_id, const char *status, const CsError *error)
 	cs_args_add_text(&args, error->message);
 	cs_args_add_text(&args, error->detail);
 	cs_args_add_text(&args, error->hint);
-	ended = cs_catalog_execute(sql, &args) > 0;
+	ended = cs_catalog_execute_latest(sql, &args) > 0;
 	cs_run_tell_ended(&access, SPI_processed);
 	cs_catalog_end(&access);
 	return ended;

@@ -11,6 +11,7 @@
 #include "catalog/spi.h"
 
 static uint64 execute(const char *sql, CsArgs *args, bool read_only);
+static uint64 check_result(int rc);
 
 void
 cs_catalog_begin(CsCatalogAccess *access)
@@ -68,7 +69,7 @@ cs_catalog_hits(const char *sql, CsArgs *args)
 	bool hits;
 
 	cs_catalog_begin(&access);
-	hits = cs_catalog_execute(sql, args) > 0;
+	hits = cs_catalog_execute_latest(sql, args) > 0;
 	cs_catalog_end(&access);
 	return hits;
 }
@@ -82,6 +83,18 @@ cs_catalog_select_latest(const char *sql, CsArgs *args)
 	rows = execute(sql, args, true);
 	PopActiveSnapshot();
 	return rows;
+}
+
+uint64
+cs_catalog_execute_latest(const char *sql, CsArgs *args)
+{
+	SPIPlanPtr plan = SPI_prepare(sql, args ? args->count : 0, args ? args->types : NULL);
+
+	if (plan == NULL)
+		return check_result(SPI_result);
+	return check_result(SPI_execute_snapshot(plan, args ? args->values : NULL,
+											 args ? args->nulls : NULL, GetLatestSnapshot(),
+											 InvalidSnapshot, false, true, 0));
 }
 
 char *
@@ -102,10 +115,14 @@ cs_catalog_datum(uint64 row, int col, bool *isnull)
 static uint64
 execute(const char *sql, CsArgs *args, bool read_only)
 {
-	int rc =
-		SPI_execute_with_args(sql, args ? args->count : 0, args ? args->types : NULL,
-							  args ? args->values : NULL, args ? args->nulls : NULL, read_only, 0);
+	return check_result(SPI_execute_with_args(sql, args ? args->count : 0,
+											  args ? args->types : NULL, args ? args->values : NULL,
+											  args ? args->nulls : NULL, read_only, 0));
+}
 
+static uint64
+check_result(int rc)
+{
 	if (rc < 0)
 		elog(ERROR, "statement on the extension's tables failed: %s", SPI_result_code_string(rc));
 	return SPI_processed;

@@ -39,11 +39,13 @@ extern void cs_args_add_int8(CsArgs *args, int64 value);
 /* Executes; returns the number of rows, which SPI_tuptable then has.  Unexpected SPI results are errors. */
 extern uint64 cs_catalog_execute(const char *sql, CsArgs *args);
 
-/* Such a statement alone, from beginning to end: is there a row that it finds or changes? */
+/* A statement alone, from beginning to end: is there a row that it finds or changes?  It sees the latest state. */
 extern bool cs_catalog_hits(const char *sql, CsArgs *args);
 
-/* As cs_catalog_execute, for a query that sees the latest state even where the transaction's snapshot is older. */
+/* As cs_catalog_execute, for a statement that sees the latest state even where the transaction's snapshot is older:
+ * whoever holds a lock may act upon what was committed before he had it.  The first is read only. */
 extern uint64 cs_catalog_select_latest(const char *sql, CsArgs *args);
+extern uint64 cs_catalog_execute_latest(const char *sql, CsArgs *args);
 
 /* Column col (1-based) of row row of SPI_tuptable as text in the caller's context, or NULL. */
 extern char *cs_catalog_text(CsCatalogAccess *access, uint64 row, int col);

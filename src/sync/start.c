@@ -44,6 +44,7 @@ cs_start_run(const CsSync *sync)
 	if (problem)
 		cs_error_throw(problem);
 	refuse_second_run(sync);
+	cs_sync_keep(sync);
 	if (!cs_beacon_is_lit() && free <= list_length(pending))
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						errmsg("all workers that may run syncs at once are running"),

@@ -326,7 +326,8 @@ start(const Candidate *candidate, TimestampTz now, TimestampTz *again)
 	return sent;
 }
 
-/* Looks at the sync again: it may have been changed since, or be run by somebody else. */
+/* Looks at the sync again: it may have been changed since, or be run by somebody else.  It is held before that,
+ * so that it can't be changed between the look and the run. */
 static bool
 start_item(int64 sync_id, TimestampTz now, TimestampTz *due)
 {
@@ -335,14 +336,16 @@ start_item(int64 sync_id, TimestampTz now, TimestampTz *due)
 	CsQueuedRun run = { 0 };
 	bool queued = false;
 	bool sent = true;
+	bool held;
 	List *found;
 
 	StartTransactionCommand();
+	held = cs_scheduled_hold(sync_id);
 	found = cs_scheduled_list(CS_SCHEDULED_ONE, sync_id);
 	item->due = DT_NOEND;
 	if (found != NIL)
 		note_item(linitial(found));
-	if (item->due <= now && (cs_run_is_locked(sync_id) || !cs_scheduled_hold(sync_id)))
+	if (item->due <= now && (!held || cs_run_is_locked(sync_id)))
 		item->due = now + BUSY_DELAY;
 	else if (item->due <= now)
 	{
