@@ -184,6 +184,11 @@ query_record_json(CsReader *base, const CsRecord *record)
 static const char *
 query_text(const CsReadSpec *spec)
 {
+	if (spec->near)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", linitial_node(DefElem, spec->near)->defname),
+				 errhint("It is for sources that have a server.")));
 	if (spec->query && spec->object)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source is a query or an object, not both"),

@@ -213,7 +213,7 @@ expected_value(const SyncOption *option)
 	if (option->kind == OPTION_COUNT)
 		return "a whole number above 0";
 	if (option->kind == OPTION_SECONDS || option->kind == OPTION_PERIOD)
-		return "seconds, or a number with a unit such as \"5 min\"; 0 for none";
+		return "seconds, or a number with a unit (s, min, h, d) such as \"5 min\"; 0 for none";
 	if (option->kind == OPTION_NUMBER)
 		return "a number, 0 to 1000";
 	if (option->kind == OPTION_TEXT)
