@@ -297,6 +297,7 @@ SELECT error_of($$ALTER SERVER web OPTIONS (ADD headers '{"$$ || name || $$": "x
 ALTER SERVER web OPTIONS (ADD headers '{"X-Author": "x", "X-Keyboard": "x", "X-Tokens-Left": "x"}');
 SELECT error_of($$SELECT censync_preview('far', query => 'SELECT 1', options => '{"format": "csv"}')$$);
 SELECT error_of($$SELECT censync_preview(NULL, query => 'SELECT 1', options => '{"zero_dates": "null"}')$$);
+SELECT error_of($$SELECT censync_preview(NULL, query => 'SELECT 1', options => '["format"]')$$);
 CREATE FOREIGN TABLE misfit (id int) SERVER far OPTIONS (object 'far.people', records '/x');
 SELECT error_of('SELECT * FROM misfit');
 

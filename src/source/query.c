@@ -2,8 +2,8 @@
  * query.c
  *		Source: a query, table, view or foreign table of this database.
  *
- * The query runs as the sync's owner, read only, under the search_path of the
- * session that defined it.
+ * The query runs as the sync's owner, under the search_path of the session that
+ * defined it.  It must not write itself; functions that it calls may.
  */
 #include "postgres.h"
 

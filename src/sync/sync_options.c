@@ -76,6 +76,7 @@ cs_sync_options_parse(Jsonb *json)
 	CsCatalogAccess access;
 	CsArgs args = { 0 };
 
+	cs_sync_options_check_form(json);
 	options->max_rejected = 0.75;
 	options->max_deletes = 0.5;
 	options->retries = 5;
@@ -96,6 +97,15 @@ cs_sync_options_parse(Jsonb *json)
 	cs_catalog_end(&access);
 	cs_options_validate(options->read, CS_LEVEL_SYNC);
 	return options;
+}
+
+void
+cs_sync_options_check_form(Jsonb *options)
+{
+	if (!JB_ROOT_IS_OBJECT(options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"),
+				 errhint("For example {\"max_deletes\": 0.1}.")));
 }
 
 bool
