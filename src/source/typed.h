@@ -34,6 +34,9 @@ extern void cs_typed_set_columns(CsTypedReader *reader, const CsColumn *known, i
 /* Position of the column of that name, or -1. */
 extern int cs_column_find(const CsColumn *columns, int n, const char *name);
 
+/* The same; throws if several have that name: nobody has said which of them is meant. */
+extern int cs_column_find_only(const CsColumn *columns, int n, const char *name);
+
 /* The value of that column (from 0) can't be had: it is null, and the record's error. */
 extern void cs_record_blame(CsRecord *record, int column, int code, char *message);
 
