@@ -28,6 +28,7 @@ static void set_columns(ElasticSession *session, const json_t *document);
 static void set_cursor(ElasticSession *session, const json_t *document);
 static CsHttpRequest *page_request(ElasticSession *session, const char *cursor);
 static void check_size(const json_t *document, int64 rows);
+static void check_found(const ElasticSession *session);
 static void check_groups(const ElasticSession *session);
 
 /* The first page comes with the columns, and is kept. */
@@ -270,13 +271,19 @@ cs_elastic_sql_end(ElasticSession *session, const char *envelope, int64 rows)
 	if (session->opensearch)
 		check_size(document, rows);
 	if (session->first_page)
+	{
+		session->found = cs_json_int(document, "total", 0);
 		pfree(session->first_page);
+	}
 	session->first_page = NULL;
 	session->rows += rows;
 	set_cursor(session, document);
 	session->ended = session->cursor == NULL;
 	if (session->ended && session->opensearch)
+	{
+		check_found(session);
 		check_groups(session);
+	}
 }
 
 /* OpenSearch says how many rows a page has. */
@@ -293,6 +300,18 @@ check_size(const json_t *document, int64 rows)
 						rows, size),
 				 errhint("Nothing was changed. Run it again; if it happens again, the source is "
 						 "at fault.")));
+}
+
+/* Its older engine says how many rows it has found, of which a LIMIT takes some. */
+static void
+check_found(const ElasticSession *session)
+{
+	if (session->rows < session->found && !find_word(session->base.spec->query, "limit"))
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("the source announced " INT64_FORMAT " rows and sent " INT64_FORMAT,
+							   session->found, session->rows),
+						errhint("Nothing was changed. Let the query bring less, or read the index "
+								"as object.")));
 }
 
 static void
