@@ -38,6 +38,8 @@ typedef struct BqSession
 	char *from;		  /* the object as a statement names it */
 	bool is_listable; /* it is a table */
 	char *fields;	  /* selectedFields of it, or NULL */
+	CsProjection all; /* its columns, of which base has some */
+	int *places;	  /* of those, among all */
 	char *job;		  /* once it runs */
 	char *job_project;
 	char *job_location; /* or NULL */

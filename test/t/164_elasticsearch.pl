@@ -654,6 +654,9 @@ OUT
 	fresh(%os, version => '2.19.6', queries => {
 		'SELECT id, max(x) most FROM t' => { columns => \@columns, rows => [ map { "[$_,0.5]" } 1 .. 5 ] },
 		'SELECT id, max(x) most FROM t GROUP BY id' => { columns => \@columns, rows => [ map { "[$_,0.5]" } 1 .. 1000 ] },
+		'SELECT id FROM t GROUP BY id' => { columns => [ $columns[0] ], rows => [ map { "[$_]" } 1 .. 300 ] },
+		'SELECT DISTINCT id FROM t' => { columns => [ $columns[0] ], rows => [ map { "[$_]" } 1 .. 200 ] },
+		q{SELECT id FROM t WHERE x IN ('join', 1)} => { columns => [ $columns[0] ], rows => ['[1]'] },
 		'SELECT "group" FROM t' => { columns => [ $columns[0] ], rows => [ map { "[$_]" } 1 .. 1000 ] } });
 	is(preview({ query => 'SELECT id, max(x) most FROM t' }), join("\n", map { qq({"id": $_, "most": 0.5}) } 1 .. 5), 'OpenSearch: SQL, pages');
 	is_closed('OpenSearch: SQL');
@@ -665,6 +668,18 @@ OUT
 	my (undef, undef, $err) = $node->psql('postgres', 'SELECT count(*) FROM grouped');
 	like($err, qr/the service may have left groups out/, 'OpenSearch: as many groups as it has at most');
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM ungrouped'), 1000, 'OpenSearch: as many rows');
+	$node->safe_psql('postgres', q{
+		CREATE FOREIGN TABLE some_groups (id bigint) SERVER es OPTIONS (query 'SELECT id FROM t GROUP BY id', page_size '50');
+		CREATE FOREIGN TABLE values_200 (id bigint) SERVER es OPTIONS (query 'SELECT DISTINCT id FROM t');
+	});
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM some_groups'), 300, 'OpenSearch: groups are not asked for by pages, of which there would be 200 rows');
+	(undef, undef, $err) = $node->psql('postgres', 'SELECT count(*) FROM values_200');
+	like($err, qr/the service may have left groups out.*It sent 200 groups/s, 'OpenSearch: as many groups as its older engine has at most');
+	for my $from ('a JOIN b ON a.id = b.id', "a\nleft join b ON a.id = b.id", 'a UNION SELECT id FROM b', 'a MINUS SELECT id FROM b', 'a WHERE x in ( SELECT y FROM b)', 'a WHERE EXISTS (SELECT * FROM a.b)')
+	{
+		like(failure({ query => "SELECT id FROM $from" }), qr/0A000: a query of OpenSearch may have neither JOIN.*200 rows/s, "OpenSearch: $from");
+	}
+	is(preview({ query => q{SELECT id FROM t WHERE x IN ('join', 1)} }), '{"id": 1}', 'OpenSearch: IN with values');
 	like(failure({ query => "SELECT id FROM t GROUP BY id HAVING count(*) > 1" }), qr/0A000: a query of OpenSearch may not have HAVING/, 'OpenSearch: HAVING');
 	like(failure({ query => 'SELECT nothing' }), qr/42703: the service refused the request: line 1:8: Unknown column \[x\].*SyntaxCheckException/s, 'OpenSearch: its errors');
 
