@@ -44,7 +44,7 @@ censync_run(PG_FUNCTION_ARGS)
 	}
 	names =
 		PG_ARGISNULL(0) ? cs_sync_list_active() : list_make1(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	request.pass_over_running = PG_ARGISNULL(0);
+	request.pass_over = PG_ARGISNULL(0);
 	if (PG_ARGISNULL(0))
 		cs_engine_reserve(names);
 	foreach (lc, names)

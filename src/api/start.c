@@ -107,11 +107,11 @@ censync_cancel(PG_FUNCTION_ARGS)
 						errmsg("must be owner of run " INT64_FORMAT, run_id)));
 	if (strcmp(status, "queued") == 0 && cs_queue_end(run_id, "canceled", &canceled))
 		PG_RETURN_BOOL(true);
-	/* It may have begun just now. */
-	if (strcmp(run_status(run_id, &owner, &sync_id), "running") != 0)
-		PG_RETURN_BOOL(false);
+	/* It may have begun just now; or have ended, and whoever has the lock by now is not to be canceled for it. */
 	pid = runner_pid(sync_id, &is_worker);
-	PG_RETURN_BOOL(pid != 0 && cancel_backend(pid, is_worker));
+	if (pid == 0 || strcmp(run_status(run_id, &owner, &sync_id), "running") != 0)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(cancel_backend(pid, is_worker));
 }
 
 static TimestampTz

@@ -46,6 +46,7 @@ static const char *const captured_settings[] = {
 
 PG_FUNCTION_INFO_V1(censync_home);
 
+static CsSync *find(const char *name, const char *sql);
 static CsSync *load(const char *name, const char *sql);
 static void throw_missing(const char *name) pg_attribute_noreturn();
 static CsSync *sync_from_row(CsCatalogAccess *access, uint64 row);
@@ -67,6 +68,12 @@ CsSync *
 cs_sync_load(const char *name)
 {
 	return load(name, SELECT_SYNC "WHERE name = $1");
+}
+
+CsSync *
+cs_sync_find(const char *name)
+{
+	return find(name, SELECT_SYNC "WHERE name = $1");
 }
 
 CsSync *
@@ -351,7 +358,7 @@ cs_home(void)
 }
 
 static CsSync *
-load(const char *name, const char *sql)
+find(const char *name, const char *sql)
 {
 	CsCatalogAccess access;
 	CsArgs args = { 0 };
@@ -362,6 +369,14 @@ load(const char *name, const char *sql)
 	if (cs_catalog_execute(sql, &args) > 0)
 		sync = sync_from_row(&access, 0);
 	cs_catalog_end(&access);
+	return sync;
+}
+
+static CsSync *
+load(const char *name, const char *sql)
+{
+	CsSync *sync = find(name, sql);
+
 	if (sync == NULL)
 		throw_missing(name);
 	return sync;

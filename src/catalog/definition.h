@@ -44,6 +44,7 @@ typedef struct CsSync
 
 /* Throws 42704 if there is none of that name. */
 extern CsSync *cs_sync_load(const char *name);
+extern CsSync *cs_sync_find(const char *name); /* NULL if there is none */
 
 /* The same for who will write it back: locked until the end of the transaction, so that of two sessions
  * that change a definition neither undoes what the other did. */

@@ -37,6 +37,7 @@ static void notify(const char *name, const CsEvent *event, const char *id, const
 static void tell_webhooks(const char *name, const CsEvent *event, const char *id, const char *at);
 static List *webhooks_that_want(const char *name, Oid owner);
 static bool has_mapping(Oid userid, Oid serverid);
+static bool may_use(Oid userid, Oid serverid);
 static void put_in_outbox(Oid serverid, const char *name, const CsEvent *event, const char *id,
 						  const char *body);
 static char *make_body(const char *name, const CsEvent *event, const char *id, const char *at);
@@ -102,7 +103,8 @@ tell_webhooks(const char *name, const CsEvent *event, const char *id, const char
 		put_in_outbox(lfirst_oid(lc), name, event, id, body);
 }
 
-/* Servers are few, and looked at without a plan: most databases have no webhook. */
+/* Servers are few, and looked at without a plan: most databases have no webhook.  Any of them may be dropped
+ * meanwhile, and nobody waits for that. */
 static List *
 webhooks_that_want(const char *name, Oid owner)
 {
@@ -115,8 +117,7 @@ webhooks_that_want(const char *name, Oid owner)
 	{
 		Oid oid = ((Form_pg_foreign_server) GETSTRUCT(tuple))->oid;
 
-		if (cs_webhook_wants(oid, name) && has_mapping(owner, oid) &&
-			cs_foreign_server_aclcheck(oid, owner, ACL_USAGE) == ACLCHECK_OK)
+		if (cs_webhook_wants(oid, name) && has_mapping(owner, oid) && may_use(owner, oid))
 			webhooks = lappend_oid(webhooks, oid);
 	}
 	systable_endscan(scan);
@@ -133,20 +134,31 @@ has_mapping(Oid userid, Oid serverid)
 								 ObjectIdGetDatum(serverid));
 }
 
+/* What has just been found in the cache is there for who looks next. */
+static bool
+may_use(Oid userid, Oid serverid)
+{
+	return SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid)) &&
+		   cs_foreign_server_aclcheck(serverid, userid, ACL_USAGE) == ACLCHECK_OK;
+}
+
 static void
 put_in_outbox(Oid serverid, const char *name, const CsEvent *event, const char *id,
 			  const char *body)
 {
+	ForeignServer *server = GetForeignServerExtended(serverid, FSV_MISSING_OK);
 	CsCatalogAccess access;
 	CsArgs args = { 0 };
 
+	if (server == NULL)
+		return;
 	cs_catalog_begin(&access);
 	cs_args_add_text(&args, id);
 	cs_args_add_text(&args, name);
 	cs_args_add_text(&args, event->sync);
 	cs_args_add(&args, OIDOID, ObjectIdGetDatum(event->owner), false);
 	cs_args_add(&args, OIDOID, ObjectIdGetDatum(serverid), false);
-	cs_args_add_text(&args, GetForeignServer(serverid)->servername);
+	cs_args_add_text(&args, server->servername);
 	cs_args_add_text(&args, body);
 	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()), false);
 	cs_args_add_text(&args, cs_home());

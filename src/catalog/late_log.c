@@ -103,6 +103,7 @@ cs_late_log_main(Datum handle)
 	dsm_unpin_segment(DatumGetUInt32(handle));
 	dsm_detach(segment);
 	BackgroundWorkerInitializeConnectionByOid(log.database, InvalidOid, 0);
+	cs_worker_set_defaults();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	write_row(&log);

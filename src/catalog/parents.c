@@ -86,7 +86,7 @@ cs_parents_refuse_if_has_children(const CsSync *sync)
 								"censync_unschedule.")));
 }
 
-/* What the parent has done before is none of the child's business. */
+/* What the parent has done before is none of the child's business, but for what it is about to do. */
 static void
 add_parent(const CsSync *sync, const CsSync *parent)
 {
@@ -97,7 +97,8 @@ add_parent(const CsSync *sync, const CsSync *parent)
 	cs_args_add_int8(&args, sync->sync_id);
 	cs_args_add_int8(&args, parent->sync_id);
 	cs_catalog_execute("INSERT INTO censync.sync_parent SELECT $1, $2, coalesce(max(run_id), 0) "
-					   "FROM censync.run_log WHERE sync_id = $2 ON CONFLICT DO NOTHING",
+					   "FROM censync.run_log WHERE sync_id = $2 "
+					   "AND status NOT IN ('queued', 'running') ON CONFLICT DO NOTHING",
 					   &args);
 	cs_catalog_end(&access);
 }

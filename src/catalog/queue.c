@@ -102,6 +102,17 @@ cs_queue_is_abandoned(int64 run_id)
 						   &args);
 }
 
+bool
+cs_queue_hold(int64 run_id)
+{
+	CsArgs args = { 0 };
+
+	cs_args_add_int8(&args, run_id);
+	return cs_catalog_hits("SELECT FROM censync.run_log WHERE run_id = $1 AND status = 'queued' "
+						   "FOR SHARE SKIP LOCKED",
+						   &args);
+}
+
 void
 cs_queue_cancel_of_sync(int64 sync_id)
 {
@@ -125,6 +136,12 @@ cs_queue_end(int64 run_id, const char *status, const CsError *error)
 }
 
 bool
+cs_queue_end_unlocked(int64 run_id, const char *status, const CsError *error)
+{
+	return end(END_UNLOCKED("'queued'"), run_id, status, error);
+}
+
+bool
 cs_queue_end_left(int64 run_id)
 {
 	static const CsError kept_out = {
@@ -140,7 +157,7 @@ cs_queue_end_left(int64 run_id)
 		.hint = "The server log says what ended the worker. The next run starts afresh."
 	};
 
-	if (end(END_UNLOCKED("'queued'"), run_id, "failed", &kept_out))
+	if (cs_queue_end_unlocked(run_id, "failed", &kept_out))
 		return false;
 	/* Another worker may have been sent for it, and have it. */
 	return end(END_UNLOCKED("'running' AND censync.is_lost(run_id, sync_id)"), run_id, "crashed",

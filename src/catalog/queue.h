@@ -34,8 +34,13 @@ extern int64 cs_queue_of_sync(int64 sync_id);
 /* Has it been there for so long that its worker must be gone? */
 extern bool cs_queue_is_abandoned(int64 run_id);
 
-/* Ends a run that waits; returns whether it did. */
+/* Does it wait, and is nobody about to end it whose transaction is still open?  Kept so until the end of ours. */
+extern bool cs_queue_hold(int64 run_id);
+
+/* Ends a run that waits; returns whether it did.  The second leaves a run alone that somebody else is about to
+ * end, and does not wait for him. */
 extern bool cs_queue_end(int64 run_id, const char *status, const CsError *error);
+extern bool cs_queue_end_unlocked(int64 run_id, const char *status, const CsError *error);
 
 /* Ends a run whose worker is gone, if that has not done so: one that has not begun as failed, one that has as
  * crashed.  Returns whether it has crashed.  This and the next two wait for no other session. */

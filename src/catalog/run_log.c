@@ -19,10 +19,14 @@
 #include "utils/tuplestore.h"
 
 #include "base/clock.h"
+#include "catalog/beacon.h"
 #include "catalog/locks.h"
 #include "catalog/run_events.h"
 #include "catalog/run_log.h"
 #include "catalog/spi.h"
+
+/* A worker waits for so long at most for whoever is about to cancel its run, where the launcher sends another one. */
+#define LONGEST_WAIT "1s"
 
 /* Memory before the waiting outcomes go to disk, in kB. */
 #define RECORD_LOG_WORK_MEM 4096
@@ -248,6 +252,8 @@ take_queued(int64 run_id)
 {
 	CsArgs args = { 0 };
 
+	if (cs_beacon_is_lit())
+		cs_user_set("lock_timeout", LONGEST_WAIT);
 	cs_args_add_int8(&args, run_id);
 	cs_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cs_clock_now()), false);
 	if (cs_catalog_execute("UPDATE censync.run_log SET status = 'running', started_at = $2 "

@@ -39,7 +39,8 @@
 	"(SELECT bool_and(coalesce((SELECT CASE WHEN r.status = 'completed' THEN r.run_id ELSE 0 END " \
 	"FROM censync.run_log r WHERE r.sync_id = p.parent_id AND NOT r.dry_run "                      \
 	"AND r.status IN ('completed', 'failed', 'crashed') ORDER BY r.run_id DESC LIMIT 1), 0) "      \
-	"> p.seen_run_id) FROM censync.sync_parent p WHERE p.sync_id = d.sync_id) "                    \
+	"> p.seen_run_id) FROM censync.sync_parent p WHERE p.sync_id = d.sync_id), "                   \
+	"EXISTS (SELECT FROM censync.run_log q WHERE q.sync_id = d.sync_id AND q.status = 'queued') "  \
 	"FROM censync.sync_definition d LEFT JOIN LATERAL "                                            \
 	"(SELECT r.started_at, r.finished_at, r.error_code, CASE WHEN r.status = 'running' "           \
 	"AND censync.is_lost(r.run_id, r.sync_id) THEN 'crashed' ELSE r.status END AS status "         \
@@ -165,6 +166,8 @@ take_history(CsScheduledSync *sync, CsCatalogAccess *access, uint64 row)
 	history->retries = DatumGetInt32(cs_catalog_datum(row, 7, &isnull));
 	history->has_run = status != NULL;
 	history->parents_are_done = DatumGetBool(cs_catalog_datum(row, 13, &isnull)) && !isnull;
+	/* One that waits may be older than one that did not have to. */
+	sync->busy = DatumGetBool(cs_catalog_datum(row, 14, &isnull));
 	if (status == NULL)
 		return;
 	history->crashed = strcmp(status, "crashed") == 0;
@@ -173,5 +176,5 @@ take_history(CsScheduledSync *sync, CsCatalogAccess *access, uint64 row)
 	history->started_at = DatumGetTimestampTz(cs_catalog_datum(row, 9, &isnull));
 	history->finished_at = DatumGetTimestampTz(cs_catalog_datum(row, 10, &isnull));
 	history->failures = Max(1, DatumGetInt32(cs_catalog_datum(row, 12, &isnull)));
-	sync->busy = strcmp(status, "queued") == 0 || strcmp(status, "running") == 0;
+	sync->busy |= strcmp(status, "running") == 0;
 }

@@ -80,11 +80,15 @@ cs_webhook_events_are_known(const char *list)
 bool
 cs_webhook_wants(Oid serverid, const char *event)
 {
-	ForeignServer *server = GetForeignServer(serverid);
+	ForeignServer *server = GetForeignServerExtended(serverid, FSV_MISSING_OK);
+	ForeignDataWrapper *wrapper;
 	ListCell *lc;
 
-	if (server->servertype == NULL || strcmp(server->servertype, cs_webhook_type.name) != 0 ||
-		strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "censync") != 0)
+	if (server == NULL || server->servertype == NULL ||
+		strcmp(server->servertype, cs_webhook_type.name) != 0)
+		return false;
+	wrapper = GetForeignDataWrapperExtended(server->fdwid, FDW_MISSING_OK);
+	if (wrapper == NULL || strcmp(wrapper->fdwname, "censync") != 0)
 		return false;
 	foreach (lc, server->options)
 	{

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -70,6 +71,8 @@ cs_deliver_all(bool briefly)
 	do
 	{
 		SPI_commit();
+		/* Others must not be able to fail who has something else to do. */
+		XactIsoLevel = XACT_READ_COMMITTED;
 		MemoryContextSwitchTo(context);
 		result = cs_deliver_next();
 		MemoryContextSwitchTo(caller);

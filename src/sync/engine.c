@@ -18,8 +18,6 @@
 #include "utils/timestamp.h"
 
 #include "base/user.h"
-#include "catalog/alerts.h"
-#include "catalog/late_log.h"
 #include "catalog/locks.h"
 #include "sync/add_columns.h"
 #include "sync/engine.h"
@@ -27,7 +25,7 @@
 #include "sync/run.h"
 #include "sync/timer.h"
 
-static CsSync *load_runnable(const char *name);
+static CsSync *load_runnable(const char *name, bool pass_over);
 static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure);
 static CsError *add_columns_first(CsRun *run, MemoryContext result);
 static CsError *try_run(CsRun *run, MemoryContext result);
@@ -41,19 +39,18 @@ static void set_for_bulk(void);
 static void change_destination(CsRun *run);
 static void lock_destination(CsRun *run);
 static void count_delta(CsRun *run);
-static CsError *commit_run(const CsRun *run, CsError *failure, MemoryContext result);
-static void close_failed(CsRun *run, const CsError *error, bool durable);
-static void write_log(const CsRun *run, const char *status, const CsError *error);
 
 int64
 cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 {
-	CsSync *sync = load_runnable(name);
-	int64 run_id;
+	CsSync *sync = load_runnable(name, request->pass_over);
+	volatile int64 run_id;
 
+	if (sync == NULL)
+		return 0;
 	if (!cs_run_lock(sync->sync_id, request->durable))
 	{
-		ereport(request->pass_over_running ? WARNING : ERROR,
+		ereport(request->pass_over ? WARNING : ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("sync \"%s\" is already running", sync->name),
 				 errhint("censync.runs shows since when.")));
@@ -79,7 +76,12 @@ cs_engine_reserve(List *names)
 	ListCell *lc;
 
 	foreach (lc, names)
-		(void) cs_run_lock(cs_sync_load(lfirst(lc))->sync_id, false);
+	{
+		CsSync *sync = cs_sync_find(lfirst(lc));
+
+		if (sync)
+			(void) cs_run_lock(sync->sync_id, false);
+	}
 }
 
 void
@@ -106,11 +108,18 @@ cs_engine_validate(const CsSync *sync)
 	SPI_finish();
 }
 
+/* NULL: it is passed over. */
 static CsSync *
-load_runnable(const char *name)
+load_runnable(const char *name, bool pass_over)
 {
-	CsSync *sync = cs_sync_load(name);
+	CsSync *sync = pass_over ? cs_sync_find(name) : cs_sync_load(name);
 
+	if (pass_over && (sync == NULL || sync->paused))
+	{
+		ereport(WARNING, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						  errmsg("sync \"%s\" is not active any more", name)));
+		return NULL;
+	}
 	cs_sync_check_access(sync);
 	if (sync->paused)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -157,9 +166,9 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 		error = try_run(&run, result);
 	MemoryContextDelete(run.context);
 	if (request->durable)
-		error = commit_run(&run, error, result);
+		error = cs_run_commit(&run, error, result);
 	if (error)
-		close_failed(&run, error, request->durable);
+		cs_run_close_failed(&run, error, request->durable);
 	cs_record_log_destroy(run.records);
 	cs_record_log_destroy(run.changes);
 	if (error && cs_error_is_cancel(error->code))
@@ -234,7 +243,7 @@ try_run(CsRun *run, MemoryContext result)
 			RollbackAndReleaseCurrentSubTransaction();
 		else
 		{
-			write_log(run, "completed", NULL);
+			cs_run_write_log(run, "completed", NULL);
 			ReleaseCurrentSubTransaction();
 		}
 	}
@@ -248,7 +257,7 @@ try_run(CsRun *run, MemoryContext result)
 	MemoryContextSwitchTo(result);
 	CurrentResourceOwner = owner;
 	if (run->dry_run && error == NULL)
-		write_log(run, "completed", NULL);
+		cs_run_write_log(run, "completed", NULL);
 	return error;
 }
 
@@ -462,72 +471,4 @@ count_delta(CsRun *run)
 	run->counts.created = run->creates->count;
 	run->counts.updated = run->updates->count;
 	run->counts.deleted = run->deletes ? run->deletes->count : 0;
-}
-
-/* A transaction that can't go on, or can't be committed, can't keep the log either: a new one does. */
-static CsError *
-commit_run(const CsRun *run, CsError *failure, MemoryContext result)
-{
-	CsError *volatile error = failure;
-
-	if (error)
-		SPI_rollback();
-	else
-	{
-		cs_progress_phase(run->progress, CS_PROGRESS_COMMITTING, -1);
-		PG_TRY();
-		{
-			SPI_commit();
-		}
-		PG_CATCH();
-		{
-			error = cs_error_catch(result);
-		}
-		PG_END_TRY();
-	}
-	MemoryContextSwitchTo(result);
-	return error;
-}
-
-/* Writes the log.  A cancel undoes the transaction around us, so then somebody else must write it. */
-static void
-close_failed(CsRun *run, const CsError *error, bool durable)
-{
-	bool canceled = cs_error_is_cancel(error->code);
-	CsError logged = *error;
-
-	/* There may be a new one, with other runs under the same numbers. */
-	if (durable)
-		cs_extension_lock(run->extension);
-	if (canceled && error->hint == NULL)
-		logged.hint = "Nothing was changed; the next run starts afresh.";
-	run->counts.created = run->counts.updated = run->counts.deleted = 0;
-	run->counts.unchanged = run->counts.skipped = 0;
-	if (canceled && !durable)
-	{
-		cs_late_log_write(run->sync, run->run_id, run->trigger, run->dry_run, run->started_at,
-						  &run->counts, &logged);
-		return;
-	}
-	write_log(run, canceled ? "canceled" : "failed", &logged);
-	if (durable)
-		SPI_commit();
-	else
-		ereport(WARNING, (errcode(error->code),
-						  errmsg("run " INT64_FORMAT " of sync \"%s\" failed: %s", run->run_id,
-								 run->sync->name, error->message),
-						  error->detail ? errdetail_internal("%s", error->detail) : 0,
-						  error->hint ? errhint("%s", error->hint) : 0));
-}
-
-static void
-write_log(const CsRun *run, const char *status, const CsError *error)
-{
-	cs_progress_phase(run->progress, CS_PROGRESS_LOGGING, -1);
-	cs_record_log_write(run->records, run->run_id);
-	if (error == NULL)
-		cs_record_log_write(run->changes, run->run_id);
-	cs_run_log_close(run->run_id, status, &run->counts, error);
-	if (cs_alerts_are_wanted(run->sync->options))
-		cs_alerts_judge_run(run->run_id);
 }

@@ -100,6 +100,17 @@ extern void cs_run_apply(CsRun *run);
 /* Ends the stages; on error paths the end of the subtransaction and of the context do that. */
 extern void cs_run_end_stages(CsRun *run);
 
+/* close.c: for who commits between phases: commits the run, or undoes what has failed; returns why it has failed, or NULL.
+ * In another transaction after that. */
+extern CsError *cs_run_commit(const CsRun *run, CsError *failure, MemoryContext result);
+
+/* close.c: closes the log of a run that has failed.  A cancel undoes the transaction around us, so then somebody else must
+ * write it, unless the run is durable. */
+extern void cs_run_close_failed(CsRun *run, const CsError *error, bool durable);
+
+/* close.c: writes what became of records, closes the run's row, and raises alerts. */
+extern void cs_run_write_log(const CsRun *run, const char *status, const CsError *error);
+
 /* For all of them: */
 
 /* Logs a record as invalid that on_duplicate passes over for another: no fault of the source. */

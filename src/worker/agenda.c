@@ -313,16 +313,22 @@ static bool
 start(const Candidate *candidate, TimestampTz now, TimestampTz *again)
 {
 	MemoryContext context = CurrentMemoryContext;
+	bool held;
 	bool sent;
 
 	if (candidate->run == NULL)
 		return start_item(candidate->sync_id, now, again);
+	/* Its worker would wait for whoever is about to cancel it, and others for the worker.  It must not have to wait
+	 * for us. */
 	StartTransactionCommand();
-	sent = cs_crew_send(candidate->run);
+	held = cs_queue_hold(candidate->run->run_id);
+	CommitTransactionCommand();
+	StartTransactionCommand();
+	sent = !held || cs_crew_send(candidate->run);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	if (sent)
-		*again = DT_NOEND;
+		*again = held ? DT_NOEND : now + BUSY_DELAY;
 	return sent;
 }
 

@@ -90,6 +90,7 @@ cs_launcher_main(Datum arg pg_attribute_unused())
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	cs_worker_set_defaults();
 	cs_beacon_light();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	for (;;)

@@ -32,6 +32,7 @@
 
 #include "base/compat.h"
 #include "base/errors.h"
+#include "catalog/beacon.h"
 #include "catalog/locks.h"
 #include "catalog/queue.h"
 #include "sync/engine.h"
@@ -56,6 +57,7 @@ static void insist(void);
 static void connect_as_owner(const CsWorkerOrder *order);
 static void become(Oid owner);
 static CsQueuedRun *find_run(const CsWorkerOrder *order, MemoryContext context);
+static void begin_own_transaction(void);
 static void show_activity(const CsQueuedRun *run);
 static void make_run(const CsQueuedRun *run, MemoryContext context);
 static void refuse_if_read_only(void);
@@ -148,7 +150,7 @@ find_run(const CsWorkerOrder *order, MemoryContext context)
 {
 	CsQueuedRun *run = NULL;
 
-	StartTransactionCommand();
+	begin_own_transaction();
 	if (TransactionIdIsValid(order->after))
 		XactLockTableWait(order->after, NULL, NULL, XLTW_None);
 	if (OidIsValid(cs_extension_lock_if_there()))
@@ -158,6 +160,15 @@ find_run(const CsWorkerOrder *order, MemoryContext context)
 	}
 	CommitTransactionCommand();
 	return run;
+}
+
+/* The log of its run does not depend on what others do; the run itself, in a transaction of its own, is isolated as
+ * its owner has it. */
+static void
+begin_own_transaction(void)
+{
+	StartTransactionCommand();
+	XactIsoLevel = XACT_READ_COMMITTED;
 }
 
 static void
@@ -210,7 +221,7 @@ wait_for_slot(const CsQueuedRun *run)
 	{
 		bool taken;
 
-		StartTransactionCommand();
+		begin_own_transaction();
 		taken = cs_worker_slot_take(cs_start_server(run->server));
 		CommitTransactionCommand();
 		if (taken)
@@ -230,7 +241,7 @@ run_sync(const CsQueuedRun *run)
 	};
 	CsError *failure = NULL;
 
-	StartTransactionCommand();
+	begin_own_transaction();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	(void) cs_engine_run(run->sync, &request, &failure);
 	if (failure)
@@ -251,8 +262,9 @@ end_run(const CsQueuedRun *run, CsError *error)
 
 	ereport(LOG, (errmsg("run " INT64_FORMAT " of sync \"%s\" %s: %s", run->run_id, run->sync,
 						 canceled ? "was canceled" : "did not begin", error->message)));
-	StartTransactionCommand();
+	begin_own_transaction();
 	if (OidIsValid(cs_extension_lock_if_there()))
-		cs_queue_end(run->run_id, canceled ? "canceled" : "failed", error);
+		(void) (cs_beacon_is_lit() ? cs_queue_end_unlocked : cs_queue_end)(
+			run->run_id, canceled ? "canceled" : "failed", error);
 	CommitTransactionCommand();
 }
