@@ -110,6 +110,15 @@ sub bigquery_other_columns
 	is(sql('SELECT c, b FROM three LIMIT 1'), 'c1|b1', 'BigQuery: those that were selected');
 	$listed->(['b1'], ['b2'], ['b3']);
 	like(sql_error($node, 'SELECT c, b FROM three'), qr/HV021: record has 1 values for 2 columns/, 'BigQuery: neither');
+	my $failed = sub {
+		my ($message, $expected) = @_;
+		serve(post('/v2/projects/acme/queries', { error => { code => 400, message => $message, errors => [ { reason => 'jobInternalError', message => $message, location => '' } ] } }, status => 400));
+		like(sql_error($node, preview('bq', q{query => 'SELECT nope'})), qr/$expected.*DETAIL:  Its reason is "jobInternalError"/s, "BigQuery: $message");
+		is(scalar($fake->requests), 1, '... is not tried again');
+	};
+	$failed->('failed to analyze: INVALID_ARGUMENT: Unrecognized name: nope [at 1:8]', '42703: .*LINE 1: SELECT nope\n {15}\^');
+	$failed->('INVALID_ARGUMENT: Table not found: nope [at 1:8]', '42P01: ');
+	$failed->('failed to analyze: INVALID_ARGUMENT: Syntax error: Unexpected identifier [at 1:1]', '42601: ');
 	return;
 }
 
