@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "source/typed.h"
 #include "sync/expression.h"
 
 typedef struct ResolveState
@@ -40,13 +41,11 @@ static void refuse_more_than_expression(ParseState *pstate, const char *column);
 int
 cs_scope_find(CsScope *scope, const char *name)
 {
+	int at = cs_column_find_one(scope->columns, scope->ncolumns, name);
 	CsColumn *column;
 
-	for (int i = 0; i < scope->ncolumns; i++)
-		if (strcmp(scope->columns[i].name, name) == 0)
-			return i;
-	if (!scope->open)
-		return -1;
+	if (at >= 0 || !scope->open)
+		return at;
 	if (scope->ncolumns == scope->allocated)
 	{
 		scope->allocated = Max(16, scope->allocated * 2);

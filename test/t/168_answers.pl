@@ -152,6 +152,26 @@ OUT
 	refused('sf', qr/22023: response has no records at "\/data"/, 'Snowflake: no data where there are rows');
 	snowflake({ numRows => '2', %row_type, partitionInfo => [] }, [ ['1'], ['2'] ]);
 	refused('sf', qr/HV000: the source announced 2 rows and sent 0/, 'Snowflake: no partition');
+
+	# Which of two columns is meant, nobody knows.
+	my $twice = sub { snowflake({ numRows => 1, rowType => [ map { { name => $_, type => 'text' } } qw(A A B) ] }, [ [ '1', '2', '3' ] ]) };
+	sql(q{CREATE FOREIGN TABLE twice ("A" text, "B" text) SERVER sf OPTIONS (query 'q');
+		CREATE TABLE target ("A" text PRIMARY KEY)});
+	my $several = qr/42702: the source has more than one column "A"\n.*HINT:  Give each a name of its own/s;
+	$twice->();
+	like(sql_error($node, 'SELECT "A" FROM twice'), $several, 'Snowflake: two columns of a name');
+	$twice->();
+	is(sql('SELECT "B" FROM twice'), 3, '... and the other one');
+	my $define = sub { return "SELECT censync_create_sync('twice', 'target', 'upsert', server => 'sf', query => 'q', mappings => " . sql_literal($_[0]) . ')' };
+	foreach my $mapping ('{"A": "A"}', '{"A": {"expression": "\\"B\\" || \\"A\\""}}')
+	{
+		$twice->();
+		like(sql_error($node, $define->($mapping)), $several, "Snowflake: ... mapped by $mapping");
+	}
+	$twice->();
+	sql($define->('{"A": "B"}'));
+	$twice->();
+	is(sql(q{SELECT status, records_created FROM censync_run('twice')}), 'completed|1', 'Snowflake: ... and the other one');
 	return;
 }
 
