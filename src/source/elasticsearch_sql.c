@@ -17,10 +17,15 @@
 #define GROUPS_OF_3 10000
 #define GROUPS_OF_OLD 200
 
+/* Rows of a page of OpenSearch, unless its indices are set to others. */
+#define MAX_LIMIT 10000
+
 static const char *rows_member(const ElasticSession *session);
 static char *statement_body(ElasticSession *session);
 static char *trim_statement(const char *query);
+static bool has_pages(const char *query);
 static bool is_grouped(const char *query);
+static int64 limit_of(const char *query);
 static const char *find_word(const char *text, const char *word);
 static void refuse_partial(const ElasticSession *session);
 static bool has_subquery(const char *query);
@@ -69,8 +74,7 @@ statement_body(ElasticSession *session)
 	initStringInfo(&body);
 	appendStringInfo(&body, "{\"query\":%s",
 					 cs_json_quote(trim_statement(session->base.spec->query)));
-	/* OpenSearch has no pages of groups: asked for them, it answers with its older engine's few. */
-	if (!session->opensearch || !is_grouped(session->base.spec->query))
+	if (!session->opensearch || has_pages(session->base.spec->query))
 		appendStringInfo(&body, ",\"fetch_size\":%d", session->page_size);
 	if (!session->opensearch)
 	{
@@ -96,10 +100,45 @@ trim_statement(const char *query)
 	return text;
 }
 
+/* OpenSearch has no pages of groups, nor of what a LIMIT takes: asked for them, it answers with its older engine,
+ * of which groups are few, and dates and keywords of other types.  The newer one takes any LIMIT that is
+ * not larger than a page may be. */
+static bool
+has_pages(const char *query)
+{
+	int64 limit = limit_of(query);
+
+	return !is_grouped(query) && (limit < 0 || limit > MAX_LIMIT);
+}
+
 static bool
 is_grouped(const char *query)
 {
+	static const char *const functions[] = { "avg",		   "count",	   "max",		 "min",
+											 "percentile", "std",	   "stddev",	 "sum",
+											 "var_pop",	   "var_samp", "stddev_pop", "stddev_samp",
+											 "variance" };
+
+	for (int i = 0; i < (int) lengthof(functions); i++)
+		for (const char *p = query; (p = find_word(p, functions[i])) != NULL;)
+			if (p[strspn(p, " \t\r\n")] == '(')
+				return true;
 	return find_word(query, "group") || find_word(query, "distinct");
+}
+
+/* "LIMIT 10", or "LIMIT 5, 10"; -1: there is none. */
+static int64
+limit_of(const char *query)
+{
+	const char *p = find_word(query, "limit");
+	char *end;
+	int64 limit;
+
+	if (p == NULL)
+		return -1;
+	limit = strtoll(p, &end, 10);
+	end += strspn(end, " \t\r\n");
+	return *end == ',' ? strtoll(end + 1, NULL, 10) : limit;
 }
 
 /* Behind a word of the statement, outside of quotes and comments; NULL: it has none. */
@@ -188,7 +227,7 @@ set_columns(ElasticSession *session, const json_t *document)
 		const char *name = cs_json_text(column, "alias");
 		const char *type = cs_json_text(column, "type");
 
-		if (name == NULL || !session->opensearch)
+		if (name == NULL || name[0] == '\0' || !session->opensearch)
 			name = cs_json_text(column, "name");
 		base->columns[i].name = pstrdup(name ? name : psprintf("column%d", i + 1));
 		if (cs_elastic_is_listed(session, "array_fields", base->columns[i].name))

@@ -110,6 +110,15 @@ sub bigquery_other_columns
 	is(sql('SELECT c, b FROM three LIMIT 1'), 'c1|b1', 'BigQuery: those that were selected');
 	$listed->(['b1'], ['b2'], ['b3']);
 	like(sql_error($node, 'SELECT c, b FROM three'), qr/HV021: record has 1 values for 2 columns/, 'BigQuery: neither');
+	my $failed = sub {
+		my ($message, $expected) = @_;
+		serve(post('/v2/projects/acme/queries', { error => { code => 400, message => $message, errors => [ { reason => 'jobInternalError', message => $message, location => '' } ] } }, status => 400));
+		like(sql_error($node, preview('bq', q{query => 'SELECT nope'})), qr/$expected.*DETAIL:  Its reason is "jobInternalError"/s, "BigQuery: $message");
+		is(scalar($fake->requests), 1, '... is not tried again');
+	};
+	$failed->('failed to analyze: INVALID_ARGUMENT: Unrecognized name: nope [at 1:8]', '42703: .*LINE 1: SELECT nope\n {15}\^');
+	$failed->('INVALID_ARGUMENT: Table not found: nope [at 1:8]', '42P01: ');
+	$failed->('failed to analyze: INVALID_ARGUMENT: Syntax error: Unexpected identifier [at 1:1]', '42601: ');
 	return;
 }
 
@@ -143,6 +152,26 @@ OUT
 	refused('sf', qr/22023: response has no records at "\/data"/, 'Snowflake: no data where there are rows');
 	snowflake({ numRows => '2', %row_type, partitionInfo => [] }, [ ['1'], ['2'] ]);
 	refused('sf', qr/HV000: the source announced 2 rows and sent 0/, 'Snowflake: no partition');
+
+	# Which of two columns is meant, nobody knows.
+	my $twice = sub { snowflake({ numRows => 1, rowType => [ map { { name => $_, type => 'text' } } qw(A A B) ] }, [ [ '1', '2', '3' ] ]) };
+	sql(q{CREATE FOREIGN TABLE twice ("A" text, "B" text) SERVER sf OPTIONS (query 'q');
+		CREATE TABLE target ("A" text PRIMARY KEY)});
+	my $several = qr/42702: the source has more than one column "A"\n.*HINT:  Give each of them a name of its own/s;
+	$twice->();
+	like(sql_error($node, 'SELECT "A" FROM twice'), $several, 'Snowflake: two columns of a name');
+	$twice->();
+	is(sql('SELECT "B" FROM twice'), 3, '... and the other one');
+	my $define = sub { return "SELECT censync_create_sync('twice', 'target', 'upsert', server => 'sf', query => 'q', mappings => " . sql_literal($_[0]) . ')' };
+	foreach my $mapping ('{"A": "A"}', '{"A": {"expression": "\\"B\\" || \\"A\\""}}')
+	{
+		$twice->();
+		like(sql_error($node, $define->($mapping)), $several, "Snowflake: ... mapped by $mapping");
+	}
+	$twice->();
+	sql($define->('{"A": "B"}'));
+	$twice->();
+	is(sql(q{SELECT status, records_created FROM censync_run('twice')}), 'completed|1', 'Snowflake: ... and the other one');
 	return;
 }
 
