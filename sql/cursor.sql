@@ -254,7 +254,7 @@ SELECT censync_drop_sync('m');
 SELECT refusal('upsert', 'TABLE src', '{"cursor_column": "at"}');
 SELECT refusal('mirror', 'TABLE src', '{"cursor_column": "at"}');
 SELECT refusal('upsert', 'TABLE src', '{"cursor_column": "updated"}');
-SELECT refusal('upsert', 'SELECT 1 AS id, 2 AS at, 3 AS at', '{"cursor_column": "at"}');
+SELECT refusal('upsert', 'SELECT 1 AS id, 2 AS seq, 3 AS seq', '{"cursor_column": "seq"}');
 SELECT refusal('upsert', 'SELECT 1 AS id, ''{}''::jsonb AS at', '{"cursor_column": "at"}');
 SELECT refusal('upsert', 'SELECT 1 AS id, 1 AS name, array[1] AS n', '{"cursor_column": "n"}');
 SELECT refusal('upsert', 'TABLE src', '{"cursor_column": ""}');

@@ -286,6 +286,21 @@ CREATE SERVER untyped FOREIGN DATA WRAPPER censync;
 CREATE SERVER mistyped TYPE 'postgre' FOREIGN DATA WRAPPER censync;
 \set VERBOSITY default
 
+-- Options that are misspelled, out of place, or of another source.  Credentials do not stand where all can read them.
+SELECT error_of($$CREATE SERVER x TYPE 'http' FOREIGN DATA WRAPPER censync OPTIONS (conect_timeot '5')$$);
+SELECT error_of($$ALTER SERVER web OPTIONS (ADD token 'geheim')$$);
+SELECT error_of($$ALTER USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (ADD host 'x')$$);
+SELECT error_of($$CREATE FOREIGN TABLE x (id int OPTIONS (url 'x')) SERVER web$$);
+SELECT error_of($$ALTER SERVER web OPTIONS (ADD object 'x')$$);
+SELECT error_of($$ALTER SERVER web OPTIONS (ADD headers '{"$$ || name || $$": "x"}')$$) AS error, name
+  FROM unnest('{X-Api-Key,DD-API-KEY,apikey,X-Auth-Token,accessToken,X_Secret,cookie,Proxy-Authorization,Host,upgrade}'::text[]) name;
+ALTER SERVER web OPTIONS (ADD headers '{"X-Author": "x", "X-Keyboard": "x", "X-Tokens-Left": "x"}');
+SELECT error_of($$SELECT censync_preview('far', query => 'SELECT 1', options => '{"format": "csv"}')$$);
+SELECT error_of($$SELECT censync_preview(NULL, query => 'SELECT 1', options => '{"zero_dates": "null"}')$$);
+SELECT error_of($$SELECT censync_preview(NULL, query => 'SELECT 1', options => '["format"]')$$);
+CREATE FOREIGN TABLE misfit (id int) SERVER far OPTIONS (object 'far.people', records '/x');
+SELECT error_of('SELECT * FROM misfit');
+
 -- Looks and syncs at the same source, by object and by query.
 SELECT censync_preview('far', object => 'far.vips', "limit" => 1) - 'ctid';
 SELECT censync_preview('far', query => 'SELECT 1 AS one, NULL::text AS none', "limit" => 5);

@@ -124,6 +124,10 @@ SELECT try('{"id": "id", "name": {"expression": "lower(nosuch)"}}');
 SELECT try('{"name": "first"}');
 SELECT try(NULL, query => 'SELECT 1 AS number');
 SELECT try('{"id": {"expression": "nosuch + 1"}}');
+-- Which of two columns of one name is meant, nobody has said; the others can be used.
+SELECT try(NULL, query => 'SELECT a.*, b.id FROM source a, source b');
+SELECT try('{"id": {"expression": "id + 1"}}', query => 'SELECT 1 AS id, 2 AS id');
+SELECT try('{"id": "id", "name": "first"}', query => 'SELECT 1 AS id, a.first, b.last, a.last FROM source a, source b');
 CREATE TABLE needs (id int PRIMARY KEY, must text NOT NULL, has text NOT NULL DEFAULT 'x', "key" text UNIQUE);
 SELECT try('{"id": "id"}', 'needs');
 SELECT try('{"id": "id"}', 'needs', 'append');

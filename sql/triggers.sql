@@ -208,6 +208,16 @@ UPDATE source SET name = 'last' WHERE id = 3;
 SELECT run('m');
 SELECT what FROM audit;
 
+-- A function that finds what it needs only by the search_path of its user fails the run, and is told why.
+CREATE FUNCTION unqualified() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (what) VALUES (tg_name); RETURN NULL; END $$;
+CREATE TRIGGER unqualified AFTER UPDATE ON dest EXECUTE FUNCTION unqualified();
+UPDATE source SET name = 'unqualified' WHERE id = 3;
+SET client_min_messages = error;
+SELECT status, error_code, error_message, error_hint FROM censync_run('m');
+SET client_min_messages = warning;
+ALTER FUNCTION unqualified() SET search_path = triggers;
+SELECT run('m');
+
 SELECT censync_drop_sync('m');
 DROP SCHEMA triggers CASCADE;
 DROP OWNED BY regress_trigger_owner;

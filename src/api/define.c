@@ -261,10 +261,7 @@ text_array_argument(Datum array)
 static Jsonb *
 merge_options(Jsonb *old, Jsonb *changes)
 {
-	if (!JB_ROOT_IS_OBJECT(changes))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"),
-				 errhint("For example {\"max_deletes\": 0.1}.")));
+	cs_sync_options_check_form(changes);
 	return DatumGetJsonbP(DirectFunctionCall1(
 		jsonb_strip_nulls,
 		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(old), JsonbPGetDatum(changes))));

@@ -93,14 +93,22 @@ static void
 report_nobody(const CsSync *sync, bool must)
 {
 	char *line = crontab_line(sync);
+	CsSchedule schedule;
+	const char *problem;
+	bool zoned = cs_schedule_parse(sync->schedule, &schedule, &problem) &&
+				 schedule.kind == CS_SCHEDULE_CRON && schedule.zone;
 
-	ereport(must ? ERROR : WARNING,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("there is nothing that could keep the schedule of sync \"%s\"", sync->name),
-			 errdetail("Neither censync's launcher runs, nor is pg_cron in this database."),
-			 errhint("Set shared_preload_libraries = 'censync' and restart the server; or install "
-					 "pg_cron here; or put this into a crontab: %s",
-					 line)));
+	ereport(
+		must ? ERROR : WARNING,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("there is nothing that could keep the schedule of sync \"%s\"", sync->name),
+		 zoned ? errdetail("Neither censync's launcher runs, nor is pg_cron in this database. The "
+						   "times of a crontab are those of its machine, these are of %s.",
+						   pg_get_timezone_name((pg_tz *) schedule.zone))
+			   : errdetail("Neither censync's launcher runs, nor is pg_cron in this database."),
+		 errhint("Set shared_preload_libraries = 'censync' and restart the server; or install "
+				 "pg_cron here; or put this into a crontab: %s",
+				 line)));
 }
 
 /* It is meant to be pasted, and a name may hold anything. */
@@ -108,6 +116,7 @@ static char *
 crontab_line(const CsSync *sync)
 {
 	char *fields = cs_pg_cron_fields(sync->schedule);
+	const char *schema = cs_pg_cron_schema();
 	StringInfoData line;
 
 	initStringInfo(&line);
@@ -115,7 +124,11 @@ crontab_line(const CsSync *sync)
 	put_word(&line, get_database_name(MyDatabaseId));
 	appendStringInfoString(&line, " -U ");
 	put_word(&line, sync->owner_name);
-	appendStringInfoString(&line, " -c \"CALL censync_sync(");
+	appendStringInfoString(&line, " -c \"CALL ");
+	if (strcmp(schema, "public") != 0)
+		for (const char *c = psprintf("%s.", schema); *c; c++)
+			put_character(&line, *c);
+	appendStringInfoString(&line, "censync_sync(");
 	put_literal(&line, sync->name);
 	appendStringInfoString(&line, ")\"");
 	return line.data;

@@ -39,4 +39,7 @@ extern void cs_pg_cron_unschedule(const CsSync *sync);
 /* The schedule in the five fields of cron, or NULL if they can't say it. */
 extern char *cs_pg_cron_fields(const char *schedule);
 
+/* Where censync_sync is, quoted: a scheduler's session need not have that in its search_path. */
+extern const char *cs_pg_cron_schema(void);
+
 #endif /* CS_KEEPER_H */

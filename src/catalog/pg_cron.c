@@ -82,6 +82,21 @@ cs_pg_cron_unschedule(const CsSync *sync)
 	cs_catalog_end(&access);
 }
 
+const char *
+cs_pg_cron_schema(void)
+{
+	CsCatalogAccess access;
+	char *schema;
+
+	cs_catalog_begin(&access);
+	cs_catalog_execute("SELECT n.nspname FROM pg_extension e "
+					   "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'censync'",
+					   NULL);
+	schema = cs_catalog_text(&access, 0, 1);
+	cs_catalog_end(&access);
+	return quote_identifier(schema);
+}
+
 char *
 cs_pg_cron_fields(const char *text)
 {
@@ -178,16 +193,7 @@ cron_zone(void)
 static char *
 command(const CsSync *sync)
 {
-	CsCatalogAccess access;
-	char *schema;
-
-	cs_catalog_begin(&access);
-	cs_catalog_execute("SELECT n.nspname FROM pg_extension e "
-					   "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'censync'",
-					   NULL);
-	schema = cs_catalog_text(&access, 0, 1);
-	cs_catalog_end(&access);
-	return psprintf("CALL %s.censync_sync(%s)", quote_identifier(schema),
+	return psprintf("CALL %s.censync_sync(%s)", cs_pg_cron_schema(),
 					quote_literal_cstr(sync->name));
 }
 

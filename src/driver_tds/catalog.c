@@ -30,7 +30,6 @@ static int find(const CsSqlSession *session, const char *name);
 static char *text_of(const CsSqlSession *session, int column);
 static int number_of(const CsSqlSession *session, int column);
 static TdsColumn *read_column(const CsSqlSession *session, const int *at, const char *type_name);
-static char *variant_text(const char *name);
 static char *list_query(const char *schema, List *only);
 static void append_text(StringInfo sql, const char *text);
 static CsObject *add_object(List **objects, const char *schema, const char *name);
@@ -81,9 +80,7 @@ tds_describe_by_procedure(TdsSession *session, const char *sql)
 		type = text_of(base, type_name);
 		column = read_column(base, at, type ? type : "of another name");
 		if (column->column.name == NULL)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
-							errmsg("column %d of the query has no name", list_length(columns) + 1),
-							errhint("Name it: SELECT ... AS name.")));
+			column->column.name = pstrdup("");
 		if (column->refused)
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", column->refused),
 							errhint("Leave it out, or cast it in the query.")));
@@ -185,14 +182,14 @@ read_column(const CsSqlSession *session, const int *at, const char *type_name)
 {
 	TdsColumn *result = palloc0(sizeof(TdsColumn));
 	CsColumn *column = &result->column;
-	int type = number_of(session, at[AT_TYPE]);
+	int type = tds_type_number(number_of(session, at[AT_TYPE]), type_name);
 
 	column->name = text_of(session, at[AT_NAME]);
 	column->not_null = number_of(session, at[AT_NULLABLE]) == 0;
 	column->typid = tds_type(type, number_of(session, at[AT_PRECISION]),
 							 number_of(session, at[AT_SCALE]), &column->typmod);
 	if (type == TDS_VARIANT && column->name)
-		column->expression = variant_text(column->name);
+		column->expression = tds_variant_text(column->name);
 	/* only what is in UTF-16 or a code page can be compared with a text */
 	if (column->typid == TEXTOID && type != SYBTEXT && type != SYBNTEXT && type != TDS_XML &&
 		type != TDS_VARIANT)
@@ -208,8 +205,8 @@ read_column(const CsSqlSession *session, const int *at, const char *type_name)
  * FreeTDS does not tell the type of a value of sql_variant, so the server makes a text of it: with all digits
  * of a number, dates by ISO 8601, binary as 0x and hexadecimal digits.
  */
-static char *
-variant_text(const char *name)
+char *
+tds_variant_text(const char *name)
 {
 	static const char *const casts[][3] = {
 		{ "bit", "int", "" },
@@ -256,11 +253,12 @@ list_query(const char *schema, List *only)
 	initStringInfo(&sql);
 	appendStringInfoString(
 		&sql, "SELECT o.name, c.name AS column_name, CAST(c.system_type_id AS int) AS type_id, "
-			  "t.name AS type_name, c.precision, c.scale, c.is_nullable "
+			  "COALESCE(b.name, t.name) AS type_name, c.precision, c.scale, c.is_nullable "
 			  "FROM sys.objects AS o "
 			  "JOIN sys.schemas AS s ON s.schema_id = o.schema_id "
 			  "JOIN sys.columns AS c ON c.object_id = o.object_id "
 			  "LEFT JOIN sys.types AS t ON t.user_type_id = c.user_type_id "
+			  "LEFT JOIN sys.types AS b ON b.user_type_id = c.system_type_id "
 			  "WHERE o.type IN ('U', 'V') AND s.name = ");
 	append_text(&sql, schema);
 	foreach (lc, only)

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -30,6 +31,8 @@
 #define PACKET_HEADERS (8 + 22)
 #define MIN_TLS_OVERHEAD (5 + 16)
 
+static void describe_by_row(TdsSession *session, const char *sql);
+static void check_names(const CsSqlSession *session);
 static bool send_statement(TdsSession *session, const char *sql);
 static void drain(TdsSession *session);
 static void wait_for_answer(TdsSession *session);
@@ -49,14 +52,48 @@ tds_describe(CsSqlSession *base, const char *sql)
 	TdsSession *session = (TdsSession *) base;
 	StringInfoData batch;
 
-	if (tds_describe_by_procedure(session, sql))
-		return;
-	/* What the procedure cannot analyze, the server can at least begin. */
-	initStringInfo(&batch);
-	appendStringInfo(&batch, "SET FMTONLY ON;\n%s\n;SET FMTONLY OFF", sql);
-	tds_run(session, batch.data);
-	while (tds_next_row(base))
-		;
+	session->describing = true;
+	if (strncmp(base->server, "Babelfish", strlen("Babelfish")) == 0)
+		describe_by_row(session, sql);
+	else if (!tds_describe_by_procedure(session, sql))
+	{
+		/* What the procedure cannot analyze, the server can at least begin. */
+		initStringInfo(&batch);
+		appendStringInfo(&batch, "SET FMTONLY ON;\n%s\n;SET FMTONLY OFF", sql);
+		tds_command(session, batch.data);
+	}
+	session->describing = false;
+	check_names(base);
+}
+
+/*
+ * Babelfish's procedure makes a view of the statement, which a reader may not, and DECLARE ends the server;
+ * its FMTONLY runs the statement, or makes another one of it.  So it is run for a row, and undone.
+ */
+static void
+describe_by_row(TdsSession *session, const char *sql)
+{
+	CsSqlSession *base = &session->base;
+	int ncolumns;
+	CsColumn *columns;
+
+	tds_command(session, "SET ROWCOUNT 1; BEGIN TRANSACTION");
+	tds_command(session, sql);
+	ncolumns = base->ncolumns;
+	columns = base->columns;
+	tds_command(session, "IF @@TRANCOUNT > 0 ROLLBACK; SET ROWCOUNT 0");
+	base->ncolumns = ncolumns;
+	base->columns = columns;
+}
+
+static void
+check_names(const CsSqlSession *session)
+{
+	for (int i = 0; i < session->ncolumns; i++)
+		if (session->columns[i].name[0] == '\0')
+			ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
+							errmsg("column %d of the query has no name", i + 1),
+							errhint("Name it: SELECT ... AS name.")));
 }
 
 void
@@ -287,7 +324,13 @@ set_column(TdsSession *session, int i)
 	column->not_null = info.Null == 0;
 	column->typid = tds_type(info.Type, info.Precision, info.Scale, &column->typmod);
 	session->types[i] = info.Type;
-	if (info.Type == TDS_VARIANT)
+	/* text, ntext and xml come as SYBTEXT, and cannot be compared there */
+	if (info.Type == SYBCHAR || info.Type == SYBVARCHAR)
+		column->collation = DEFAULT_COLLATION_OID;
+	/* of an object; of a query, the rows will be refused */
+	if (info.Type == TDS_VARIANT && session->describing)
+		column->expression = tds_variant_text(column->name);
+	else if (info.Type == TDS_VARIANT)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("column \"%s\" of the query has type sql_variant", column->name),
 						errhint("Cast it in the query, or read the table as an object.")));

@@ -53,6 +53,7 @@ typedef struct TdsSession
 	DBPROCESS *process;	   /* NULL until it is connected; closed by the callback */
 	bool has_fd;		   /* counted as a file descriptor of the backend */
 	bool pending;		   /* a statement was sent, and its end has not been seen */
+	bool describing;	   /* it is only about columns */
 	bool closing;		   /* the library is to give up whatever it waits for */
 	MemoryContext context; /* of the session */
 	MemoryContext row;	   /* of the values of a row */
@@ -107,9 +108,14 @@ extern bool tds_try(TdsSession *session, const char *sql, int number, int first,
 /* catalog.c */
 extern bool tds_describe_by_procedure(TdsSession *session, const char *sql);
 extern List *tds_list(CsSqlSession *session, const char *schema, List *only);
+extern char *tds_variant_text(const char *name);
 
 /* type.c: the type here for one of [MS-TDS] (as sys.types numbers them, too); InvalidOid if there is none. */
 extern Oid tds_type(int type, int precision, int scale, int32 *typmod);
+
+/* The number of a type that a catalog gives a number and a name: Babelfish has numbers of its own, but the same names.
+ * Name may be NULL, or have arguments: "decimal(10,2)". */
+extern int tds_type_number(int number, const char *name);
 
 /* value.c: one value.  False, with *why: it can't be had here. */
 extern bool tds_value(int type, const BYTE *data, int length, Datum *value, int *code,

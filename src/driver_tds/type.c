@@ -13,7 +13,65 @@
 
 #include "driver_tds/tds.h"
 
+/* A type's name in sys.types, and its number there. */
+typedef struct TdsTypeName
+{
+	const char *name;
+	int type;
+} TdsTypeName;
+
+static const TdsTypeName type_names[] = {
+	{ "bigint", SYBINT8 },
+	{ "binary", 173 },
+	{ "bit", SYBBITN },
+	{ "char", 175 },
+	{ "date", SYBMSDATE },
+	{ "datetime", SYBDATETIME },
+	{ "datetime2", SYBMSDATETIME2 },
+	{ "datetimeoffset", SYBMSDATETIMEOFFSET },
+	{ "decimal", SYBDECIMAL },
+	{ "float", SYBFLT8 },
+	{ "geography", TDS_UDT },
+	{ "geometry", TDS_UDT },
+	{ "image", SYBIMAGE },
+	{ "int", SYBINT4 },
+	{ "money", SYBMONEY },
+	{ "nchar", 239 },
+	{ "ntext", SYBNTEXT },
+	{ "numeric", SYBNUMERIC },
+	{ "nvarchar", 231 },
+	{ "real", SYBREAL },
+	{ "rowversion", 189 },
+	{ "smalldatetime", SYBDATETIME4 },
+	{ "smallint", SYBINT2 },
+	{ "smallmoney", SYBMONEY4 },
+	{ "sql_variant", TDS_VARIANT },
+	{ "sysname", 231 },
+	{ "text", SYBTEXT },
+	{ "time", SYBMSTIME },
+	{ "timestamp", 189 },
+	{ "tinyint", SYBINT1 },
+	{ "uniqueidentifier", TDS_UNIQUE },
+	{ "varbinary", 165 },
+	{ "varchar", 167 },
+	{ "xml", TDS_XML },
+};
+
 static int32 numeric_typmod(int precision, int scale);
+
+int
+tds_type_number(int number, const char *name)
+{
+	int32 typmod;
+	size_t length = name ? strcspn(name, "(") : 0;
+
+	if (OidIsValid(tds_type(number, 1, 0, &typmod)))
+		return number;
+	for (int i = 0; i < (int) lengthof(type_names); i++)
+		if (strlen(type_names[i].name) == length && strncmp(type_names[i].name, name, length) == 0)
+			return type_names[i].type;
+	return number;
+}
 
 Oid
 tds_type(int type, int precision, int scale, int32 *typmod)

@@ -215,7 +215,8 @@ begin_value(JsonDocument *doc, const char *p)
 		begin_array(doc, at_target);
 	else if (*p == '"' || cs_json_is_scalar_byte(*p))
 	{
-		doc->target_is_scalar = doc->target_is_scalar || at_target;
+		/* Some write null for what others leave out. */
+		doc->target_is_scalar |= at_target && !(doc->may_lack_records && *p == 'n');
 		doc->state = *p == '"' ? DOC_IN_STRING : DOC_IN_SCALAR;
 	}
 	else

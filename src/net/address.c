@@ -58,6 +58,10 @@ typedef struct AllowList
 /* The list in force; points to the variable's extra data, NULL before the first assignment. */
 static const AllowList *allowed = NULL;
 
+/* A list was given, in a file or for a database or role, and can't be read. Before the library is loaded
+ * nobody checks it, and what is in force then is the default: no list, which lets the internet in. */
+static bool unreadable = false;
+
 static const Network special_v4[] = {
 	{ { 0 }, 8, "unspecified" },
 	{ { 10 }, 8, "private" },
@@ -91,6 +95,7 @@ static const Network special_v6[] = {
 static const uint8 mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 static const uint8 nat64_prefix[12] = { 0, 0x64, 0xff, 0x9b };
 
+static void note_unreadable(GucSource source);
 static int parse_list(const char *text, AllowList *list);
 static bool parse_entry(const char *text, size_t len, Entry *entry);
 static bool parse_network(const char *text, Entry *entry);
@@ -134,6 +139,8 @@ cs_host_may_be_allowed(const char *host)
 
 	if (parse_literal(host, &literal))
 		return may_connect(host, literal);
+	if (unreadable)
+		return false;
 	if (allowed == NULL || allowed->nentries == 0 || name_matches(host))
 		return true;
 	for (int i = 0; i < allowed->nentries; i++)
@@ -145,7 +152,7 @@ cs_host_may_be_allowed(const char *host)
 }
 
 bool
-cs_allowed_hosts_check(char **newval, void **extra, GucSource source pg_attribute_unused())
+cs_allowed_hosts_check(char **newval, void **extra, GucSource source)
 {
 	const char *text = *newval ? *newval : "";
 	int n = 1;
@@ -156,6 +163,7 @@ cs_allowed_hosts_check(char **newval, void **extra, GucSource source pg_attribut
 	if (n > MAX_ENTRIES)
 	{
 		GUC_check_errdetail("The list has more than %d entries.", MAX_ENTRIES);
+		note_unreadable(source);
 		return false;
 	}
 	list = cs_guc_malloc(offsetof(AllowList, entries) + n * sizeof(Entry));
@@ -170,6 +178,7 @@ cs_allowed_hosts_check(char **newval, void **extra, GucSource source pg_attribut
 		GUC_check_errdetail("Entry %d of the list is neither a host name, \"*.suffix\", \"*\", an "
 							"address nor a network such as 10.0.0.0/8.",
 							n + 1);
+		note_unreadable(source);
 		cs_guc_free(list);
 		return false;
 	}
@@ -181,6 +190,22 @@ void
 cs_allowed_hosts_assign(const char *newval pg_attribute_unused(), void *extra)
 {
 	allowed = (const AllowList *) extra;
+	unreadable = false;
+}
+
+bool
+cs_allowed_hosts_are_unreadable(void)
+{
+	return unreadable;
+}
+
+/* Where a list is in force, a bad one does not replace it. One that somebody tries to SET is not given. */
+static void
+note_unreadable(GucSource source)
+{
+	if (source > PGC_S_DYNAMIC_DEFAULT && source < PGC_S_CLIENT &&
+		(allowed == NULL || allowed->nentries == 0))
+		unreadable = true;
 }
 
 /* Returns the number of the entry that is wrong, or -1. */
@@ -417,7 +442,7 @@ may_connect(const char *host, Address address)
 {
 	bool is_public = kind_of(address) == NULL;
 
-	if (address.bits == 0)
+	if (address.bits == 0 || unreadable)
 		return false;
 	if (allowed == NULL || allowed->nentries == 0)
 		return is_public;

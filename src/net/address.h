@@ -38,4 +38,7 @@ extern bool cs_host_may_be_allowed(const char *host);
 extern bool cs_allowed_hosts_check(char **newval, void **extra, GucSource source);
 extern void cs_allowed_hosts_assign(const char *newval, void *extra);
 
+/* Was a list given that can't be read?  Then nothing is allowed. */
+extern bool cs_allowed_hosts_are_unreadable(void);
+
 #endif /* CS_ADDRESS_H */

@@ -11,6 +11,7 @@
 #include "base/settings.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "net/address.h"
 #include "net/http_internal.h"
 #include "net/url.h"
 
@@ -211,8 +212,10 @@ cs_http_throw_refused(CsHttp *http, const char *address, const char *address_kin
 		ERROR,
 		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 		 errmsg("connection to \"%s\" is not allowed", host),
-		 kind ? errdetail("Its address %s.", kind)
-			  : errdetail("Neither its name nor its address is in censync.allowed_hosts."),
+		 cs_allowed_hosts_are_unreadable()
+			 ? errdetail("The value of censync.allowed_hosts is not valid, so nothing is allowed.")
+		 : kind ? errdetail("Its address %s.", kind)
+				: errdetail("Neither its name nor its address is in censync.allowed_hosts."),
 		 errhint("A superuser can add \"%s\" to censync.allowed_hosts.", kind ? address : host)));
 }
 

@@ -9,7 +9,9 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 
+#include "format/decoder.h"
 #include "net/url.h"
 #include "source/bigquery.h"
 #include "source/json_peek.h"
@@ -37,6 +39,7 @@ static bool next_part(CsServiceSession *base, CsServicePart *part);
 static char *page_url(const BqSession *session, const char *token);
 static CsHttpRequest *guess_next(CsServiceSession *base, const char *beginning, const char *end);
 static void end_part(CsServiceSession *base, const char *envelope, int64 rows);
+static CsField *spread(CsServiceSession *base, CsRecord *raw);
 
 const CsService cs_source_bigquery = {
 	.base = CS_SERVICE("bigquery", CS_FOR_BIGQUERY),
@@ -50,6 +53,7 @@ const CsService cs_source_bigquery = {
 	.sequential = true,
 	.guess_next = guess_next,
 	.end_part = end_part,
+	.spread = spread,
 	.list = cs_bq_list,
 	.dialect = &cs_bq_dialect,
 	.statement = cs_bq_statement,
@@ -218,20 +222,31 @@ names_of(const BqSession *session, const bool *needed)
 	return names.data;
 }
 
-/* Rows then have those alone, in their order. */
+/* Rows then have those alone, in their order; the first one if there are none. */
 static void
 keep_columns(BqSession *session, const bool *needed)
 {
 	CsServiceSession *base = &session->base;
+	int all = base->ncolumns;
 	int n = 0;
 
-	for (int i = 0; i < base->ncolumns; i++)
-		if (needed[i])
-		{
-			base->columns[n] = base->columns[i];
-			base->cells[n++] = base->cells[i];
-		}
-	base->ncolumns = Max(n, 1);
+	session->all.ncolumns = all;
+	session->all.names = palloc0(sizeof(char *) * all);
+	session->all.seen = palloc0(sizeof(bool) * all);
+	session->places = palloc0(sizeof(int) * all);
+	base->members = palloc0(sizeof(char *) * all);
+	for (int i = 0; i < all; i++)
+	{
+		session->all.names[i] = base->columns[i].name;
+		if (!needed[i])
+			continue;
+		session->places[n] = i;
+		base->columns[n] = base->columns[i];
+		base->cells[n++] = base->cells[i];
+	}
+	base->ncolumns = base->nmembers = Max(n, 1);
+	for (int i = 0; i < base->nmembers; i++)
+		base->members[i] = base->columns[i].name;
 }
 
 static bool
@@ -286,7 +301,7 @@ guess_next(CsServiceSession *base, const char *beginning, const char *end pg_att
 	char *token = cs_json_peek(beginning, "/pageToken");
 	CsHttpRequest *request;
 
-	if (token == NULL)
+	if (token == NULL || token[0] == '\0')
 		return NULL;
 	request = palloc0(sizeof(CsHttpRequest));
 	request->method = "GET";
@@ -310,7 +325,11 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 						errhint("Run it again.")));
 	if (base->total < 0)
 		base->total = total;
-	if (total < 0 || total != base->total)
+	if (base->total < 0)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("the service did not say how many rows there are"),
+						errhint("Check the server option \"base_url\".")));
+	if (total >= 0 && total != base->total)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
 						errmsg("the number of rows changed while they were being read"),
 						errdetail("It was " INT64_FORMAT ", and then " INT64_FORMAT ".",
@@ -318,6 +337,8 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 						errhint("Run it again, or read by a query, which has a result that does "
 								"not change.")));
 	session->rows += rows;
+	if (token && token[0] == '\0')
+		token = NULL;
 	if (token && session->page_token && strcmp(token, session->page_token) == 0)
 		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
 						errmsg("the service named the same page twice"), errhint("Run it again.")));
@@ -326,4 +347,31 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 	if (session->page_token)
 		pfree(session->page_token);
 	session->page_token = token ? MemoryContextStrdup(base->context, token) : NULL;
+}
+
+/* A server that does not know selectedFields sends all columns: others than Google's are known to. */
+static CsField *
+spread(CsServiceSession *base, CsRecord *raw)
+{
+	BqSession *session = (BqSession *) base;
+	CsDecoderOptions options = { .format = CS_FORMAT_JSON, .records = "", .shape = CS_ROW_CELLS };
+	CsDecoder *decoder;
+	CsRecord whole;
+	CsField *fields;
+	char *text;
+
+	if (raw->error_code == 0 || raw->raw == NULL || session->all.ncolumns == base->ncolumns)
+		return raw->fields;
+	decoder = cs_decoder_create(&options, &session->all);
+	text = psprintf("[%s]", raw->raw);
+	text = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+	cs_decoder_feed(decoder, text, strlen(text));
+	if (!cs_decoder_next(decoder, &whole) || whole.error_code)
+		return raw->fields;
+	fields = palloc(sizeof(CsField) * base->ncolumns);
+	for (int i = 0; i < base->ncolumns; i++)
+		fields[i] = whole.fields[session->places[i]];
+	raw->error_code = 0;
+	raw->error_message = NULL;
+	return fields;
 }

@@ -38,6 +38,8 @@ typedef struct BqSession
 	char *from;		  /* the object as a statement names it */
 	bool is_listable; /* it is a table */
 	char *fields;	  /* selectedFields of it, or NULL */
+	CsProjection all; /* its columns, of which base has some */
+	int *places;	  /* of those, among all */
 	char *job;		  /* once it runs */
 	char *job_project;
 	char *job_location; /* or NULL */
@@ -89,9 +91,11 @@ extern void cs_bq_set_range(CsColumn *column, CsCell *cell, const BqField *field
 /* bigquery_nested.c: CsCell.read of STRUCT and ARRAY. */
 extern Datum cs_bq_cell_nested(CsCell *cell, const CsField *field, char **why);
 
-/* bigquery_error.c: the reason in an error's document, or NULL; CsService.may_pass, CsService.refuse; what
+/* bigquery_error.c: the reason in an error's document, or NULL; does its message speak of the statement,
+ * whatever the reason is; CsService.may_pass, CsService.refuse; what
  * an error's document means. */
 extern const char *cs_bq_reason(const json_t *document);
+extern bool cs_bq_blames_statement(const json_t *document);
 extern bool cs_bq_may_pass(CsServiceSession *session, int status, const char *body);
 extern void cs_bq_refuse(CsServiceSession *session, int status, const char *body);
 extern void cs_bq_throw(BqSession *session, const json_t *document, int status)

@@ -61,6 +61,24 @@ cs_bq_reason(const json_t *document)
 		json_object_get(json_array_get(json_object_get(error, "errors"), 0), "reason"));
 }
 
+/* Emulators call it a failure of theirs. */
+bool
+cs_bq_blames_statement(const json_t *document)
+{
+	static const char *const words[] = { "Syntax error", "Unrecognized name", "Table not found",
+										 "INVALID_ARGUMENT" };
+	const char *reason = cs_bq_reason(document);
+	const char *message =
+		json_string_value(json_object_get(json_object_get(document, "error"), "message"));
+
+	if (reason == NULL || message == NULL || strcmp(reason, "jobInternalError") != 0)
+		return false;
+	for (int i = 0; i < (int) lengthof(words); i++)
+		if (strstr(message, words[i]))
+			return true;
+	return false;
+}
+
 bool
 cs_bq_may_pass(CsServiceSession *session pg_attribute_unused(), int status, const char *body)
 {
@@ -88,6 +106,7 @@ cs_bq_throw(BqSession *session, const json_t *document, int status)
 	const json_t *error = json_object_get(document, "error");
 	char *message = cs_json_text(error, "message");
 	const char *reason = cs_bq_reason(document);
+	const char *meant;
 	int code;
 	int position;
 	const char *hint;
@@ -96,8 +115,9 @@ cs_bq_throw(BqSession *session, const json_t *document, int status)
 							 message ? (int) strlen(message) : 0, 2000);
 	reason =
 		reason ? cs_http_redact(session->base.http, reason, (int) strlen(reason), 100) : "unknown";
-	code = code_of(reason, message, status);
-	hint = hint_of(session, reason, code);
+	meant = cs_bq_blames_statement(document) ? "invalidQuery" : reason;
+	code = code_of(meant, message, status);
+	hint = hint_of(session, meant, code);
 	position = session->statement ? query_position(session->statement, message) : 0;
 	ereport(ERROR, (errcode(code), errmsg("refused by BigQuery: %s", message),
 					errdetail("Its reason is \"%s\", the HTTP status %d.", reason, status),
@@ -139,6 +159,8 @@ code_of(const char *reason, const char *message, int status)
 		return strstr(message, "Table") ? ERRCODE_UNDEFINED_TABLE : ERRCODE_UNDEFINED_OBJECT;
 	if (strcmp(reason, "invalidQuery") == 0 || strcmp(reason, "parseError") == 0)
 	{
+		if (strstr(message, "Table not found"))
+			return ERRCODE_UNDEFINED_TABLE;
 		if (strstr(message, "Syntax error"))
 			return ERRCODE_SYNTAX_ERROR;
 		if (strstr(message, "Unrecognized name"))
@@ -148,7 +170,7 @@ code_of(const char *reason, const char *message, int status)
 	return status == 403 ? ERRCODE_INSUFFICIENT_PRIVILEGE : cs_http_refusal_code(status);
 }
 
-/* "... at [line:column]", from 1, in characters; 0: the message has none. */
+/* "... at [line:column]", or "[at line:column]", from 1, in characters; 0: the message has none. */
 static int
 query_position(const char *query, const char *message)
 {
@@ -158,6 +180,8 @@ query_position(const char *query, const char *message)
 	long lines;
 	long column;
 
+	if (at == NULL)
+		at = strstr(message, "[at ");
 	if (at == NULL)
 		return 0;
 	lines = strtol(at + 4, &rest, 10);

@@ -232,7 +232,7 @@ may_run_again(const json_t *answer)
 {
 	const char *reason = cs_bq_reason(answer);
 
-	return reason &&
+	return reason && !cs_bq_blames_statement(answer) &&
 		   (strcmp(reason, "jobBackendError") == 0 || strcmp(reason, "jobInternalError") == 0 ||
 			strcmp(reason, "jobRateLimitExceeded") == 0);
 }

@@ -81,7 +81,7 @@ list_names(BqSession *session, const char *path)
 					(errcode(ERRCODE_PROTOCOL_VIOLATION),
 					 errmsg("the service named the same page twice"), errhint("Run it again.")));
 		token = next;
-	} while (token);
+	} while (token && token[0] != '\0');
 	return names;
 }
 

@@ -34,9 +34,10 @@ static void run(CsDatabricks *session, const char *statement);
 static char *submission_body(CsDatabricks *session, const char *statement);
 static void add_context(StringInfo json, CsDatabricks *session, const char *name);
 static char *path_of(CsDatabricks *session, const char *rest);
-static void take_manifest(CsDatabricks *session, const json_t *manifest);
+static void take_manifest(CsDatabricks *session, const json_t *manifest, const json_t *result);
 static void take_columns(CsDatabricks *session, const json_t *columns);
 static void take_chunks(CsDatabricks *session, const json_t *manifest);
+static bool is_counted(const CsDatabricks *session, const json_t *result);
 static void ask_storage(CsDatabricks *session, CsServicePart *part, int chunk);
 static const json_t *find_link(const json_t *links, int chunk);
 static List *headers_of(json_t *headers);
@@ -214,7 +215,7 @@ run(CsDatabricks *session, const char *statement)
 		answer = cs_service_call_without(
 			base, cs_service_request(base, "GET", path_of(session, ""), NULL), rows, NULL);
 	}
-	take_manifest(session, json_object_get(answer, "manifest"));
+	take_manifest(session, json_object_get(answer, "manifest"), json_object_get(answer, "result"));
 	MemoryContextSwitchTo(old);
 }
 
@@ -251,7 +252,7 @@ path_of(CsDatabricks *session, const char *rest)
 }
 
 static void
-take_manifest(CsDatabricks *session, const json_t *manifest)
+take_manifest(CsDatabricks *session, const json_t *manifest, const json_t *result)
 {
 	const json_t *columns = json_object_get(json_object_get(manifest, "schema"), "columns");
 	char *format = cs_json_text(manifest, "format");
@@ -274,6 +275,10 @@ take_manifest(CsDatabricks *session, const json_t *manifest)
 	session->base.total = cs_json_int(manifest, "total_row_count", -1);
 	take_columns(session, columns);
 	take_chunks(session, manifest);
+	if (!is_counted(session, result))
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("the result was not described by Databricks"),
+						errdetail("It does not say how many rows there are.")));
 }
 
 static void
@@ -322,6 +327,18 @@ take_chunks(CsDatabricks *session, const json_t *manifest)
 		if (at >= 0 && at < count)
 			session->chunk_rows[at] = cs_json_int(json_array_get(chunks, i), "row_count", -1);
 	}
+}
+
+/* Else nobody could tell that rows are missing. */
+static bool
+is_counted(const CsDatabricks *session, const json_t *result)
+{
+	if (session->base.total >= 0)
+		return true;
+	for (int i = 0; i < session->nchunks; i++)
+		if (session->chunk_rows[i] < 0)
+			return false;
+	return session->nchunks > 0 || json_object_size(result) == 0;
 }
 
 /* Asks for the chunk's link, which is good for some minutes, and makes the request for what is there. */

@@ -40,6 +40,7 @@ typedef struct ElasticSession
 	/* SQL */
 	char *first_page; /* its answer, until it is read */
 	char *cursor;	  /* of the next page; NULL: there is none */
+	int64 found;	  /* rows, as OpenSearch says on the first page; 0: it does not */
 
 	/* search */
 	char *pit;			  /* id of the point in time; NULL: it is not open */

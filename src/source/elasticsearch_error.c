@@ -25,6 +25,7 @@ static const ErrorRow *find_error(int status, const char *type, const char *inne
 								  const char *reason);
 static char *error_detail(ElasticSession *session, int status, const char *type,
 						  const json_t *error);
+static bool is_incomplete(const json_t *document);
 
 void
 cs_elastic_throw(ElasticSession *session, int status, const json_t *document)
@@ -132,10 +133,25 @@ error_detail(ElasticSession *session, int status, const char *type, const json_t
 	return detail.data;
 }
 
+/* As it says itself; or a cluster did not answer. */
+static bool
+is_incomplete(const json_t *document)
+{
+	const json_t *clusters = json_object_get(document, "_clusters");
+
+	return json_is_true(json_object_get(document, "is_partial")) ||
+		   json_is_true(json_object_get(document, "is_running")) ||
+		   json_is_true(json_object_get(document, "terminated_early")) ||
+		   cs_json_int(clusters, "skipped", 0) > 0 || cs_json_int(clusters, "partial", 0) > 0 ||
+		   cs_json_int(clusters, "failed", 0) > 0;
+}
+
 void
 cs_elastic_check_answer(ElasticSession *session, const json_t *document)
 {
 	const json_t *shards = json_object_get(document, "_shards");
+	int64 total = cs_json_int(shards, "total", 0);
+	int64 failed = cs_json_int(shards, "failed", 0);
 	int64 status = cs_json_int(document, "status", 200);
 	const char *reason;
 
@@ -145,8 +161,14 @@ cs_elastic_check_answer(ElasticSession *session, const json_t *document)
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
 						errmsg("the service ran out of time, and sent a part of the result"),
 						errhint("Leave \"timeout\" out of the search, or run it again later.")));
-	if (cs_json_int(shards, "failed", 0) == 0 &&
-		!json_is_true(json_object_get(document, "is_partial")))
+	/* Shards that nobody has are not always counted as failed. */
+	failed = Max(failed, total - cs_json_int(shards, "successful", total));
+	if (failed == 0 && is_incomplete(document))
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("the service did not finish, and sent a part of the result"),
+						errhint("Nothing was changed. Run it again when all of its shards and "
+								"clusters are well.")));
+	if (failed == 0)
 		return;
 	reason = cs_json_text(
 		json_object_get(json_array_get(json_object_get(shards, "failures"), 0), "reason"),
@@ -157,8 +179,7 @@ cs_elastic_check_answer(ElasticSession *session, const json_t *document)
 		ERROR,
 		(errcode(ERRCODE_FDW_ERROR),
 		 errmsg("the service could not search all of its shards, and sent a part of the result"),
-		 errdetail(INT64_FORMAT " of " INT64_FORMAT " shards failed. The first: %s",
-				   cs_json_int(shards, "failed", 0), cs_json_int(shards, "total", 0),
+		 errdetail(INT64_FORMAT " of " INT64_FORMAT " shards failed. The first: %s", failed, total,
 				   cs_http_redact(session->base.http, reason, (int) strlen(reason), MAX_REASON)),
 		 errhint("Nothing was changed. Run it again when all of its shards are well.")));
 }

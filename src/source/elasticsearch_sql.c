@@ -12,19 +12,28 @@
 #include "source/elasticsearch.h"
 #include "source/json_peek.h"
 
-/* Groups after which OpenSearch stops without a word: 2.x, 3.x. */
+/* Groups after which OpenSearch stops without a word: 2.x, 3.x, and what its older engine answers there and then. */
 #define GROUPS_OF_2 1000
 #define GROUPS_OF_3 10000
+#define GROUPS_OF_OLD 200
+
+/* Rows of a page of OpenSearch, unless its indices are set to others. */
+#define MAX_LIMIT 10000
 
 static const char *rows_member(const ElasticSession *session);
 static char *statement_body(ElasticSession *session);
 static char *trim_statement(const char *query);
-static bool has_word(const char *query, const char *word);
-static void refuse_having(const ElasticSession *session);
+static bool has_pages(const char *query);
+static bool is_grouped(const char *query);
+static int64 limit_of(const char *query);
+static const char *find_word(const char *text, const char *word);
+static void refuse_partial(const ElasticSession *session);
+static bool has_subquery(const char *query);
 static void set_columns(ElasticSession *session, const json_t *document);
 static void set_cursor(ElasticSession *session, const json_t *document);
 static CsHttpRequest *page_request(ElasticSession *session, const char *cursor);
 static void check_size(const json_t *document, int64 rows);
+static void check_found(const ElasticSession *session);
 static void check_groups(const ElasticSession *session);
 
 /* The first page comes with the columns, and is kept. */
@@ -36,7 +45,7 @@ cs_elastic_sql_describe(ElasticSession *session)
 	const json_t *document;
 
 	if (session->opensearch)
-		refuse_having(session);
+		refuse_partial(session);
 	request = cs_service_request(
 		base, "POST", session->opensearch ? "/_plugins/_sql?format=jdbc" : "/_sql?format=json",
 		statement_body(session));
@@ -63,8 +72,10 @@ statement_body(ElasticSession *session)
 	StringInfoData body;
 
 	initStringInfo(&body);
-	appendStringInfo(&body, "{\"query\":%s,\"fetch_size\":%d",
-					 cs_json_quote(trim_statement(session->base.spec->query)), session->page_size);
+	appendStringInfo(&body, "{\"query\":%s",
+					 cs_json_quote(trim_statement(session->base.spec->query)));
+	if (!session->opensearch || has_pages(session->base.spec->query))
+		appendStringInfo(&body, ",\"fetch_size\":%d", session->page_size);
 	if (!session->opensearch)
 	{
 		appendStringInfo(&body, ",\"field_multi_value_leniency\":%s",
@@ -89,20 +100,61 @@ trim_statement(const char *query)
 	return text;
 }
 
-/* A word of the statement, outside of quotes and comments. */
+/* OpenSearch has no pages of groups, nor of what a LIMIT takes: asked for them, it answers with its older engine,
+ * of which groups are few, and dates and keywords of other types.  The newer one takes any LIMIT that is
+ * not larger than a page may be. */
 static bool
-has_word(const char *query, const char *word)
+has_pages(const char *query)
+{
+	int64 limit = limit_of(query);
+
+	return !is_grouped(query) && (limit < 0 || limit > MAX_LIMIT);
+}
+
+static bool
+is_grouped(const char *query)
+{
+	static const char *const functions[] = { "avg",		   "count",	   "max",		 "min",
+											 "percentile", "std",	   "stddev",	 "sum",
+											 "var_pop",	   "var_samp", "stddev_pop", "stddev_samp",
+											 "variance" };
+
+	for (int i = 0; i < (int) lengthof(functions); i++)
+		for (const char *p = query; (p = find_word(p, functions[i])) != NULL;)
+			if (p[strspn(p, " \t\r\n")] == '(')
+				return true;
+	return find_word(query, "group") || find_word(query, "distinct");
+}
+
+/* "LIMIT 10", or "LIMIT 5, 10"; -1: there is none. */
+static int64
+limit_of(const char *query)
+{
+	const char *p = find_word(query, "limit");
+	char *end;
+	int64 limit;
+
+	if (p == NULL)
+		return -1;
+	limit = strtoll(p, &end, 10);
+	end += strspn(end, " \t\r\n");
+	return *end == ',' ? strtoll(end + 1, NULL, 10) : limit;
+}
+
+/* Behind a word of the statement, outside of quotes and comments; NULL: it has none. */
+static const char *
+find_word(const char *text, const char *word)
 {
 	size_t len = strlen(word);
 
-	for (const char *p = query; *p; p++)
+	for (const char *p = text; *p; p++)
 	{
 		if (*p == '\'' || *p == '"' || *p == '`')
 		{
 			const char *end = strchr(p + 1, *p);
 
 			if (end == NULL)
-				return false;
+				return NULL;
 			p = end;
 		}
 		else if (isalpha((unsigned char) *p) || *p == '_')
@@ -112,18 +164,22 @@ has_word(const char *query, const char *word)
 			while (isalnum((unsigned char) p[n]) || p[n] == '_')
 				n++;
 			if (n == len && pg_strncasecmp(p, word, len) == 0)
-				return true;
+				return p + n;
 			p += n - 1;
 		}
 	}
-	return false;
+	return NULL;
 }
 
-/* Groups are cut before HAVING chooses among them: the number of rows would not tell. */
+/* Groups are cut before HAVING chooses among them: the number of rows would not tell.  Nor does it where
+ * the older engine reads more than one index, or an index more than once. */
 static void
-refuse_having(const ElasticSession *session)
+refuse_partial(const ElasticSession *session)
 {
-	if (has_word(session->base.spec->query, "having"))
+	static const char *const words[] = { "join", "union", "minus", "exists" };
+	const char *query = session->base.spec->query;
+
+	if (find_word(query, "having"))
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -131,6 +187,24 @@ refuse_having(const ElasticSession *session)
 			 errdetail("It leaves groups out behind the first %d without telling, before HAVING.",
 					   session->major < 3 ? GROUPS_OF_2 : GROUPS_OF_3),
 			 errhint("Read the groups, and choose among them with a foreign table.")));
+	for (int i = 0; i < (int) lengthof(words); i++)
+		if (find_word(query, words[i]) || has_subquery(query))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a query of OpenSearch may have neither JOIN, UNION, MINUS, EXISTS "
+							"nor IN with a query"),
+					 errdetail("It answers with the first 200 rows of them, without telling."),
+					 errhint("Read each index with a foreign table, and join them here.")));
+}
+
+/* IN (SELECT ...), which becomes a join there. */
+static bool
+has_subquery(const char *query)
+{
+	for (const char *p = query; (p = find_word(p, "in")) != NULL;)
+		if (pg_strncasecmp(p + strspn(p, " \t\r\n("), "select", 6) == 0)
+			return true;
+	return false;
 }
 
 static void
@@ -153,7 +227,7 @@ set_columns(ElasticSession *session, const json_t *document)
 		const char *name = cs_json_text(column, "alias");
 		const char *type = cs_json_text(column, "type");
 
-		if (name == NULL || !session->opensearch)
+		if (name == NULL || name[0] == '\0' || !session->opensearch)
 			name = cs_json_text(column, "name");
 		base->columns[i].name = pstrdup(name ? name : psprintf("column%d", i + 1));
 		if (cs_elastic_is_listed(session, "array_fields", base->columns[i].name))
@@ -236,13 +310,19 @@ cs_elastic_sql_end(ElasticSession *session, const char *envelope, int64 rows)
 	if (session->opensearch)
 		check_size(document, rows);
 	if (session->first_page)
+	{
+		session->found = cs_json_int(document, "total", 0);
 		pfree(session->first_page);
+	}
 	session->first_page = NULL;
 	session->rows += rows;
 	set_cursor(session, document);
 	session->ended = session->cursor == NULL;
 	if (session->ended && session->opensearch)
+	{
+		check_found(session);
 		check_groups(session);
+	}
 }
 
 /* OpenSearch says how many rows a page has. */
@@ -261,13 +341,24 @@ check_size(const json_t *document, int64 rows)
 						 "at fault.")));
 }
 
+/* Its older engine says how many rows it has found, of which a LIMIT takes some. */
+static void
+check_found(const ElasticSession *session)
+{
+	if (session->rows < session->found && !find_word(session->base.spec->query, "limit"))
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("the source announced " INT64_FORMAT " rows and sent " INT64_FORMAT,
+							   session->found, session->rows),
+						errhint("Nothing was changed. Let the query bring less, or read the index "
+								"as object.")));
+}
+
 static void
 check_groups(const ElasticSession *session)
 {
-	const char *query = session->base.spec->query;
-	bool grouped = has_word(query, "group") || has_word(query, "distinct");
-
-	if (grouped && (session->rows == GROUPS_OF_2 || session->rows == GROUPS_OF_3))
+	if (is_grouped(session->base.spec->query) &&
+		(session->rows == GROUPS_OF_2 || session->rows == GROUPS_OF_3 ||
+		 session->rows == GROUPS_OF_OLD))
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the service may have left groups out"),
 						errdetail("It sent " INT64_FORMAT

@@ -11,13 +11,20 @@
 
 #define MAX_HEADERS 100
 
-/* Refused: credentials, which belong in a user mapping, and what the client itself decides. */
-static const char *const reserved[] = { "Authorization", "Proxy-Authorization", "Cookie",
-										"Host",			 "Content-Length",		"Transfer-Encoding",
-										"Connection",	 "Accept-Encoding",		"Expect",
+/* Refused: what the client itself decides. */
+static const char *const reserved[] = { "Host",		  "Content-Length",	 "Transfer-Encoding",
+										"Connection", "Accept-Encoding", "Expect",
 										"Upgrade" };
 
+/* Refused, too: credentials, which belong in a user mapping. A word of their names ends with one of these,
+ * whoever has thought them up. */
+static const char *const secrets[] = { "auth",	 "authorization", "authentication", "cookie",
+									   "token",	 "secret",		  "password",		"passwd",
+									   "apikey", "credential",	  "credentials",	"signature" };
+
 static List *headers_from_object(json_t *object, const char **problem);
+static bool is_reserved(const char *name);
+static bool is_secret(const char *name);
 static bool is_token(const char *name);
 static bool is_header_value(const char *value);
 
@@ -57,19 +64,53 @@ headers_from_object(json_t *object, const char **problem)
 			*problem = "A name or value is not fit for an HTTP header.";
 			return NIL;
 		}
-		for (int i = 0; i < (int) lengthof(reserved); i++)
-			if (pg_strcasecmp(name, reserved[i]) == 0)
-			{
-				*problem = "Credentials belong in a user mapping, and framing headers are set by "
-						   "the client.";
-				return NIL;
-			}
+		if (is_reserved(name))
+		{
+			*problem = "Framing headers are set by the client.";
+			return NIL;
+		}
+		if (is_secret(name))
+		{
+			*problem =
+				"Credentials belong in a user mapping: everybody can read this option. Option "
+				"\"api_key_header\" there names the header of a key.";
+			return NIL;
+		}
 		header = palloc(sizeof(CsHttpHeader));
 		header->name = pstrdup(name);
 		header->value = pstrdup(json_string_value(value));
 		headers = lappend(headers, header);
 	}
 	return headers;
+}
+
+static bool
+is_reserved(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(reserved); i++)
+		if (pg_strcasecmp(name, reserved[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_secret(const char *name)
+{
+	char *rest;
+
+	for (char *word = strtok_r(pstrdup(name), "-_.", &rest); word;
+		 word = strtok_r(NULL, "-_.", &rest))
+	{
+		size_t len = strlen(word);
+
+		if (pg_strcasecmp(word, "key") == 0)
+			return true;
+		for (int i = 0; i < (int) lengthof(secrets); i++)
+			if (len >= strlen(secrets[i]) &&
+				pg_strcasecmp(word + len - strlen(secrets[i]), secrets[i]) == 0)
+				return true;
+	}
+	return false;
 }
 
 /* RFC 9110, 5.6.2 */

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 #include "base/compat.h"
 #include "net/auth.h"
@@ -24,7 +25,11 @@
 #include "source/ssh.h"
 
 static void check_gate(const CsOption *option);
-static void refuse_option(const char *name, const char *valid) pg_attribute_noreturn();
+static void check_list(List *list, CsOptionLevel level, int source);
+static void refuse_option(const char *name, CsOptionLevel level, int source)
+	pg_attribute_noreturn();
+static const char *place_of(const CsOption *option);
+static const char *closest(const char *name, CsOptionLevel level, int source);
 static const char *find_value(List *list, const char *name);
 
 void
@@ -38,7 +43,7 @@ cs_options_validate(List *given, CsOptionLevel level)
 		const CsOption *option = cs_option_find(def->defname);
 
 		if (option == NULL || (option->levels & level) == 0)
-			refuse_option(def->defname, cs_option_names(level, CS_FOR_ALL));
+			refuse_option(def->defname, level, CS_FOR_ALL);
 		check_gate(option);
 		if (option->check)
 			option->check(def->defname, defGetString(def));
@@ -100,24 +105,9 @@ cs_options_load(Oid serverid, Oid userid, List *near)
 void
 cs_options_check_source(const CsOptionSet *set, int source)
 {
-	ListCell *lc;
-
-	foreach (lc, set->server)
-	{
-		const char *name = ((DefElem *) lfirst(lc))->defname;
-		const CsOption *option = cs_option_find(name);
-
-		if (option && (option->sources & source) == 0)
-			refuse_option(name, cs_option_names(CS_LEVEL_SERVER, source));
-	}
-	foreach (lc, set->user)
-	{
-		const char *name = ((DefElem *) lfirst(lc))->defname;
-		const CsOption *option = cs_option_find(name);
-
-		if (option && (option->sources & source) == 0)
-			refuse_option(name, cs_option_names(CS_LEVEL_USER, source));
-	}
+	check_list(set->server, CS_LEVEL_SERVER, source);
+	check_list(set->user, CS_LEVEL_USER, source);
+	check_list(set->near, CS_LEVEL_SYNC, source);
 }
 
 const char *
@@ -207,12 +197,70 @@ check_gate(const CsOption *option)
 						errhint("GRANT pg_read_server_files, or let a superuser set it.")));
 }
 
+/* Of this kind of source; that it may stand there at all was checked when it was given. */
 static void
-refuse_option(const char *name, const char *valid)
+check_list(List *list, CsOptionLevel level, int source)
 {
+	ListCell *lc;
+
+	foreach (lc, list)
+	{
+		const char *name = ((DefElem *) lfirst(lc))->defname;
+		const CsOption *option = cs_option_find(name);
+
+		if (option && (option->sources & source) == 0)
+			refuse_option(name, level, source);
+	}
+}
+
+/* One that may stand elsewhere is no slip of the pen, and a secret must not be tried here once more. */
+static void
+refuse_option(const char *name, CsOptionLevel level, int source)
+{
+	const CsOption *option = cs_option_find(name);
+	const char *close = closest(name, level, source);
+	const char *valid = cs_option_names(level, source);
+
 	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
-					valid[0] ? errhint("Valid options in this context are: %s.", valid)
-							 : errhint("There are no valid options in this context.")));
+					option && (option->sources & source)
+						? errhint("It is an option of %s.", place_of(option))
+					: close	   ? errhint("Perhaps you meant the option \"%s\".", close)
+					: valid[0] ? errhint("Valid options in this context are: %s.", valid)
+							   : errhint("There are no valid options in this context.")));
+}
+
+static const char *
+place_of(const CsOption *option)
+{
+	if (option->levels & CS_LEVEL_SERVER)
+		return "the server";
+	if (option->levels & CS_LEVEL_USER)
+		return "the user mapping, where nobody else can read it";
+	return option->levels & CS_LEVEL_TABLE ? "foreign tables" : "columns of foreign tables";
+}
+
+/* The valid name that is at most three letters off, and shares at least half of them; or NULL. */
+static const char *
+closest(const char *name, CsOptionLevel level, int source)
+{
+	int len = (int) strlen(name);
+	int least = Min(3, len / 2) + 1;
+	const char *found = NULL;
+	char *rest;
+	char *valid = cs_option_names(level, source);
+
+	for (char *word = strtok_r(valid, ", ", &rest); word && len < 64;
+		 word = strtok_r(NULL, ", ", &rest))
+	{
+		int distance = varstr_levenshtein(name, len, word, (int) strlen(word), 1, 1, 1, true);
+
+		if (distance < least)
+		{
+			least = distance;
+			found = word;
+		}
+	}
+	return found;
 }
 
 static const char *

@@ -2,8 +2,8 @@
  * query.c
  *		Source: a query, table, view or foreign table of this database.
  *
- * The query runs as the sync's owner, read only, under the search_path of the
- * session that defined it.
+ * The query runs as the sync's owner, under the search_path of the session that
+ * defined it.  It must not write itself; functions that it calls may.
  */
 #include "postgres.h"
 
@@ -184,6 +184,11 @@ query_record_json(CsReader *base, const CsRecord *record)
 static const char *
 query_text(const CsReadSpec *spec)
 {
+	if (spec->near)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", linitial_node(DefElem, spec->near)->defname),
+				 errhint("It is for sources that have a server.")));
 	if (spec->query && spec->object)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("a source is a query or an object, not both"),

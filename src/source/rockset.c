@@ -364,8 +364,11 @@ static void
 set_pages(RocksetSession *session, const json_t *document)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->base.context);
+	char *next = cs_json_text(json_object_get(document, "pagination"), "next_cursor");
 
-	session->cursor = cs_json_text(json_object_get(document, "pagination"), "next_cursor");
+	if (next && next[0] == '\0')
+		next = NULL;
+	session->cursor = next;
 	session->ended = session->cursor == NULL;
 	if (session->base.total < 0)
 		session->base.total = cs_json_int(document, "results_total_doc_count", -1);
@@ -417,6 +420,7 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 	const json_t *document = cs_json_parse(envelope, strlen(envelope));
 	const json_t *pagination = json_object_get(document, "pagination");
 	int64 announced = cs_json_int(pagination, "current_page_doc_count", rows);
+	const char *next = cs_json_text(pagination, "next_cursor");
 
 	check_answer(session, document);
 	if (!json_is_array(json_object_get(document, "results")))
@@ -432,6 +436,10 @@ end_part(CsServiceSession *base, const char *envelope, int64 rows)
 						rows, announced),
 				 errhint("Nothing was changed. Run it again; if it happens again, the source is "
 						 "at fault.")));
+	if (session->first_page == NULL && session->cursor && next &&
+		strcmp(next, session->cursor) == 0)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("the service named the same page twice"), errhint("Run it again.")));
 	session->first_page = NULL;
 	set_pages(session, document);
 }

@@ -17,6 +17,7 @@
 #include "source/snowflake.h"
 
 #define STATEMENTS "/api/v2/statements"
+#define CODE_SUCCESS "090001"
 #define CODE_TRUNCATED "391908"
 
 static CsServiceSession *create(const CsReadSpec *spec, CsOptionSet *options);
@@ -112,6 +113,7 @@ next_part(CsServiceSession *base, CsServicePart *part)
 	part->records = "/data";
 	part->shape = CS_ROW_ARRAY;
 	part->expected = session->part_rows[number];
+	part->may_lack_records = part->expected == 0;
 	session->next_part++;
 	return true;
 }
@@ -229,7 +231,7 @@ wait_for_result(CsSnowflake *session, json_t *answer, int status)
 	cs_service_set_farewell(
 		base, cs_service_request(base, "POST", path_of(session->handle, "/cancel"), NULL));
 	/* 429: so it may say that it still runs. */
-	for (int polls = 0; status == 202 || status == 429; polls++)
+	for (int polls = 0; status == 202 || status == 429 || is_running(answer); polls++)
 	{
 		cs_service_wait(polls);
 		answer = cs_service_poll(
@@ -273,7 +275,10 @@ take_result(CsSnowflake *session, const json_t *answer)
 {
 	const json_t *meta = json_object_get(answer, "resultSetMetaData");
 	char *format = cs_json_text(meta, "format");
+	char *code = cs_json_text(answer, "code");
 
+	if (meta == NULL && code && strcmp(code, CODE_SUCCESS) != 0)
+		cs_snowflake_refuse_answer(session, 200, answer);
 	if (json_array_size(json_object_get(answer, "statementHandles")) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("the query is several statements"),

@@ -12,6 +12,11 @@
 /* Whole numbers of so many digits are a bigint's. */
 #define MAX_INT8_DIGITS 18
 
+static Datum read_date(CsCell *cell, const CsField *field, char **why);
+static Datum read_time(CsCell *cell, const CsField *field, char **why);
+static Datum read_timestamp(CsCell *cell, const CsField *field, char **why);
+static Datum read_timestamptz(CsCell *cell, const CsField *field, char **why);
+static bool is_written_out(const CsField *field);
 static Datum read_semi_structured(CsCell *cell, const CsField *field, char **why);
 
 /* As rowType names them, and INFORMATION_SCHEMA.  All others are text. */
@@ -21,11 +26,11 @@ static const CsCellType types[] = {
 	{ "decfloat", NUMERICOID, cs_cell_numeric },
 	{ "boolean", BOOLOID, cs_cell_bool },
 	{ "binary", BYTEAOID, cs_cell_hex },
-	{ "date", DATEOID, cs_cell_date_days },
-	{ "time", TIMEOID, cs_cell_time_seconds },
-	{ "timestamp_ntz", TIMESTAMPOID, cs_cell_seconds },
-	{ "timestamp_ltz", TIMESTAMPTZOID, cs_cell_seconds },
-	{ "timestamp_tz", TIMESTAMPTZOID, cs_cell_seconds },
+	{ "date", DATEOID, read_date },
+	{ "time", TIMEOID, read_time },
+	{ "timestamp_ntz", TIMESTAMPOID, read_timestamp },
+	{ "timestamp_ltz", TIMESTAMPTZOID, read_timestamptz },
+	{ "timestamp_tz", TIMESTAMPTZOID, read_timestamptz },
 	{ "variant", JSONBOID, read_semi_structured },
 	{ "object", JSONBOID, read_semi_structured },
 	{ "array", JSONBOID, read_semi_structured },
@@ -54,6 +59,47 @@ cs_snowflake_set_type(CsColumn *column, CsCell *cell, const char *type, const ch
 		return;
 	cs_cell_set(column, cell, TEXTOID, -1, cs_cell_text);
 	column->opaque = pg_strcasecmp(type, "text") != 0 && pg_strcasecmp(type, "varchar") != 0;
+}
+
+/* Days, and seconds, since 1970; but they stand as texts in the examples of the API's own description. */
+static Datum
+read_date(CsCell *cell, const CsField *field, char **why)
+{
+	return is_written_out(field) ? cs_cell_date(cell, field, why)
+								 : cs_cell_date_days(cell, field, why);
+}
+
+static Datum
+read_time(CsCell *cell, const CsField *field, char **why)
+{
+	return is_written_out(field) ? cs_cell_time(cell, field, why)
+								 : cs_cell_time_seconds(cell, field, why);
+}
+
+static Datum
+read_timestamp(CsCell *cell, const CsField *field, char **why)
+{
+	return is_written_out(field) ? cs_cell_timestamp(cell, field, why)
+								 : cs_cell_seconds(cell, field, why);
+}
+
+/* A text without a zone is that of a session there, which nobody knows here. */
+static Datum
+read_timestamptz(CsCell *cell, const CsField *field, char **why)
+{
+	const char *clock = strchr(field->text, ':');
+
+	if (!is_written_out(field))
+		return cs_cell_seconds(cell, field, why);
+	if (clock == NULL || strpbrk(clock, "Z+-") == NULL)
+		return cs_cell_fail(field, "no timestamp with a zone", why);
+	return cs_cell_timestamptz(cell, field, why);
+}
+
+static bool
+is_written_out(const CsField *field)
+{
+	return field->len > 1 && strpbrk(field->text + 1, "-:") != NULL;
 }
 
 /* JSON but for the word undefined, which stands for the nulls of an ARRAY. */

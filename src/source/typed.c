@@ -47,7 +47,7 @@ cs_typed_set_columns(CsTypedReader *reader, const CsColumn *known, int nknown, L
 	memset(base->seen, true, sizeof(bool) * n);
 	foreach (lc, wanted)
 	{
-		int position = cs_column_find(known, nknown, lfirst(lc));
+		int position = cs_column_find_only(known, nknown, lfirst(lc));
 
 		if (position < 0)
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -74,6 +74,18 @@ cs_column_find(const CsColumn *columns, int n, const char *name)
 		if (strcmp(columns[i].name, name) == 0)
 			return i;
 	return -1;
+}
+
+int
+cs_column_find_only(const CsColumn *columns, int n, const char *name)
+{
+	int first = cs_column_find(columns, n, name);
+
+	if (first >= 0 && cs_column_find(columns + first + 1, n - first - 1, name) >= 0)
+		ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_COLUMN),
+						errmsg("the source has more than one column \"%s\"", name),
+						errhint("Give each of them a name of its own in the query.")));
+	return first;
 }
 
 void

@@ -27,12 +27,15 @@ typedef struct CsTypedReader
 extern void cs_typed_init(CsTypedReader *reader, bool (*next)(CsTypedReader *reader));
 
 /* The columns of the reader: those of known that wanted (char *) names, in its order, or all of them for
- * NIL.  42703 for one that is not there. */
+ * NIL.  42703 for one that is not there, 42702 for one of several. */
 extern void cs_typed_set_columns(CsTypedReader *reader, const CsColumn *known, int nknown,
 								 List *wanted);
 
 /* Position of the column of that name, or -1. */
 extern int cs_column_find(const CsColumn *columns, int n, const char *name);
+
+/* The same; throws 42702 if several have that name: nobody has said which of them is meant. */
+extern int cs_column_find_only(const CsColumn *columns, int n, const char *name);
 
 /* The value of that column (from 0) can't be had: it is null, and the record's error. */
 extern void cs_record_blame(CsRecord *record, int column, int code, char *message);

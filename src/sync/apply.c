@@ -26,6 +26,7 @@
 
 static bool apply_round(CsRun *run, int64 *suppressed, bool is_first);
 static void apply_changes(CsChange *changes);
+static void explain_search_path(void *arg);
 static void retry_refused(CsChange *changes, int64 before);
 static int64 total_applied(const CsChange *changes);
 static int64 left_to_do(const CsRun *run);
@@ -70,12 +71,15 @@ apply_round(CsRun *run, int64 *suppressed, bool is_first)
 	CsChange changes[CS_N_CHANGES];
 	CsChange *updates = &changes[CS_CHANGE_UPDATE];
 	CsChange *inserts = &changes[CS_CHANGE_INSERT];
+	ErrorContextCallback callback = { error_context_stack, explain_search_path, NULL };
 
 	cs_change_init(&changes[CS_CHANGE_DELETE], run, CS_CHANGE_DELETE,
 				   is_first ? run->deletes : NULL);
 	cs_change_init(updates, run, CS_CHANGE_UPDATE, run->updates);
 	cs_change_init(inserts, run, CS_CHANGE_INSERT, run->creates);
+	error_context_stack = &callback;
 	apply_changes(changes);
+	error_context_stack = callback.previous;
 	counts->deleted += changes[CS_CHANGE_DELETE].applied;
 	counts->updated += updates->applied;
 	counts->created += inserts->applied;
@@ -107,6 +111,20 @@ apply_changes(CsChange *changes)
 	retry_refused(changes, before);
 	for (int kind = 0; kind < CS_N_CHANGES; kind++)
 		cs_change_blame_refused(&changes[kind]);
+}
+
+/* Functions of triggers and the like are mostly written for the search_path of their users. */
+static void
+explain_search_path(void *arg)
+{
+	int code = geterrcode();
+
+	if (code == ERRCODE_UNDEFINED_FUNCTION || code == ERRCODE_UNDEFINED_TABLE ||
+		code == ERRCODE_UNDEFINED_OBJECT)
+		errhint(
+			"Triggers, defaults and constraints run with search_path pg_catalog, pg_temp. Their "
+			"functions must name schemas, or have a search_path: ALTER FUNCTION ... SET "
+			"search_path = ...");
 }
 
 /* As long as more is applied than before. */

@@ -13,12 +13,11 @@ typedef struct CsRunRequest
 {
 	const char *trigger; /* "manual", "schedule", ... for the log */
 	bool dry_run;
-	int64 limit;  /* -1: all */
-	int64 queued; /* the run that waits in the queue and is to be this one; 0: a new one */
-	bool
-		pass_over; /* if another session runs it, or it is not active any more: a warning, and no run */
-	bool durable; /* commit the log before reading and after; needs a procedure's
-								 * non-atomic SPI connection */
+	int64 limit;	/* -1: all */
+	int64 queued;	/* the run that waits in the queue and is to be this one; 0: a new one */
+	bool pass_over; /* if another session runs it, or it is not active any more: a warning alone */
+	bool durable;	/* commit the log before reading and after; needs a procedure's non-atomic SPI
+				   * connection */
 } CsRunRequest;
 
 /*

@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "source/typed.h"
 #include "sync/expression.h"
 
 typedef struct ResolveState
@@ -41,12 +42,10 @@ int
 cs_scope_find(CsScope *scope, const char *name)
 {
 	CsColumn *column;
+	int position = cs_column_find_only(scope->columns, scope->ncolumns, name);
 
-	for (int i = 0; i < scope->ncolumns; i++)
-		if (strcmp(scope->columns[i].name, name) == 0)
-			return i;
-	if (!scope->open)
-		return -1;
+	if (position >= 0 || !scope->open)
+		return position;
 	if (scope->ncolumns == scope->allocated)
 	{
 		scope->allocated = Max(16, scope->allocated * 2);

@@ -18,7 +18,7 @@ typedef struct CsScope
 	CsColumn *columns;
 } CsScope;
 
-/* The position of a column, appending it to an open scope; -1 if it isn't there. */
+/* The position of a column, appending it to an open scope; -1 if it isn't there.  42702 if there are several. */
 extern int cs_scope_find(CsScope *scope, const char *name);
 
 /* Compiles sql to a value of the given type by assignment cast, or else through text.  *used gets the

@@ -76,6 +76,7 @@ cs_sync_options_parse(Jsonb *json)
 	CsCatalogAccess access;
 	CsArgs args = { 0 };
 
+	cs_sync_options_check_form(json);
 	options->max_rejected = 0.75;
 	options->max_deletes = 0.5;
 	options->retries = 5;
@@ -96,6 +97,15 @@ cs_sync_options_parse(Jsonb *json)
 	cs_catalog_end(&access);
 	cs_options_validate(options->read, CS_LEVEL_SYNC);
 	return options;
+}
+
+void
+cs_sync_options_check_form(Jsonb *options)
+{
+	if (!JB_ROOT_IS_OBJECT(options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"),
+				 errhint("For example {\"max_deletes\": 0.1}.")));
 }
 
 bool
@@ -213,7 +223,7 @@ expected_value(const SyncOption *option)
 	if (option->kind == OPTION_COUNT)
 		return "a whole number above 0";
 	if (option->kind == OPTION_SECONDS || option->kind == OPTION_PERIOD)
-		return "seconds, or a number with a unit such as \"5 min\"; 0 for none";
+		return "seconds, or a number with a unit (s, min, h, d) such as \"5 min\"; 0 for none";
 	if (option->kind == OPTION_NUMBER)
 		return "a number, 0 to 1000";
 	if (option->kind == OPTION_TEXT)

@@ -46,6 +46,9 @@ typedef struct CsSyncOptions
 /* Throws HV00D for unknown options (with the valid ones as hint) and 22023 for bad values. */
 extern CsSyncOptions *cs_sync_options_parse(Jsonb *options);
 
+/* Throws unless it is a JSON object, whatever is in it. */
+extern void cs_sync_options_check_form(Jsonb *options);
+
 /* Do both sets make a run read the same records, and order them by the same cursor? */
 extern bool cs_sync_options_read_same(Jsonb *a, Jsonb *b);
 

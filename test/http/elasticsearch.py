@@ -304,8 +304,8 @@ def sql(body):
         state['used'][body['cursor']] = family
     elif opensearch():
         family = None
-        members(body, ('query', 'fetch_size'))
-        key, at, size = body['query'], 0, body['fetch_size']
+        members(body, ('query',), ('fetch_size',))
+        key, at, size = body['query'], 0, body.get('fetch_size', 10000)
     else:
         family = None
         members(body, ('query', 'fetch_size', 'field_multi_value_leniency', 'page_timeout'),
@@ -319,7 +319,11 @@ def sql(body):
     want(result is not None, "line 1:8: Unknown column [x]", kind='verification_exception')
     rows = result['rows'][at:at + size]
     cursor = ''
-    if at + size < len(result['rows']) or (opensearch() and rows):
+    grouped = opensearch() and re.search(r'(?i)\b(group|distinct)\b(?!")', key)
+    if opensearch() and 'cursor' not in body and (grouped or 'fetch_size' not in body):
+        # No pages of groups: the older engine has 200 of them, the newer one some more.
+        rows = result['rows'][:200 if 'fetch_size' in body else 1000 if version() < (3, 0) else 10000]
+    elif at + size < len(result['rows']) or (opensearch() and rows):
         state['serial'] += 1
         ident = f'n:{state["serial"]}=='
         state['cursors'][ident] = (key, at + size, size, family or ident)

@@ -259,6 +259,17 @@ sub test_addresses
 		my ($code, $out, $err) = $node->psql('postgres', "SET censync.allowed_hosts = '$bad'");
 		like($err, qr/invalid value for parameter "censync.allowed_hosts"/, "list refused: $bad");
 	}
+	# A list that was taken unseen, by a server that does not preload the library, must not turn into no list.
+	my $may = q{SELECT unit_address_allowed('x.com', '8.8.8.8'), unit_host_allowed('x.com'), unit_host_allowed('8.8.8.8')};
+	for my $bad ('https://x.com', 'x.com, x.com:443')
+	{
+		$node->append_conf('postgresql.conf', "censync.allowed_hosts = '$bad'");
+		$node->restart;
+		is(sql($may), 'f|f|f', "nothing is allowed by a list that can't be read: $bad");
+		is(sql("SET censync.allowed_hosts = 'x.com'; $may"), 't|t|f', '... until there is one');
+	}
+	$node->append_conf('postgresql.conf', "censync.allowed_hosts = '127.0.0.0/8, ::1'");
+	$node->restart;
 	is(sql("BEGIN; SET censync.allowed_hosts = '10.0.0.1'; ROLLBACK; SELECT unit_address_allowed('x', '127.0.0.1')"), 't', 'a rolled back list is gone');
 	return;
 }

@@ -27,6 +27,7 @@ sql(q{CREATE TABLE t (id int PRIMARY KEY, v text); CREATE ROLE etl LOGIN; CREATE
 
 test_without();
 test_crontab_line();
+test_crontab_elsewhere();
 sql('CREATE EXTENSION pg_cron');
 test_jobs();
 test_refused();
@@ -56,6 +57,18 @@ sub test_without
 {
 	fails('neither of the two', q{SELECT censync_create_sync('x', 't', 'upsert', query => 'SELECT 1 AS id', schedule => '1 hour')},
 		qr/55000.*nothing that could keep the schedule.*Set shared_preload_libraries = 'censync'.*install pg_cron here.*0 \*\/1 \* \* \*  psql/s);
+	return;
+}
+
+# A crontab knows no time zone but the machine's, and its session has no search_path for us.
+sub test_crontab_elsewhere
+{
+	sql('CREATE DATABASE elsewhere');
+	$node->safe_psql('elsewhere', 'CREATE SCHEMA "s x"; CREATE EXTENSION censync SCHEMA "s x"; CREATE TABLE t (id int PRIMARY KEY)');
+	my (undef, undef, $err) = $node->psql('elsewhere', q{SELECT "s x".censync_create_sync('x', 't', 'upsert', query => 'SELECT 7 AS id', schedule => '0 8 * * * Asia/Tokyo')});
+	like($err, qr/The times of a crontab are those of its machine, these are of Asia\/Tokyo\./, 'the time zone of a crontab');
+	like($err, qr/: 0 8 \* \* \*  psql .*CALL \\"s x\\"\.censync_sync\('x'\)"/, 'the schema of the extension');
+	sql('DROP DATABASE elsewhere');
 	return;
 }
 

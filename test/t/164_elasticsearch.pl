@@ -650,12 +650,21 @@ OUT
 	my @sql = map { $json->decode($_->{body}) } grep { $_->{path} eq '/_plugins/_sql' } requests();
 	is_deeply(\@sql, [ { query => 'SELECT id, ts, tags FROM t', fetch_size => 2 }, { cursor => 'n:H4sIAAAA' } ], 'sample (D): the requests');
 
+	fresh(%os, version => '2.19.6', queries => { map { ("SELECT $_" => { columns => [ { name => 'max(x)', alias => '', type => 'long' } ], rows => ['[1]'] }) }
+		'max (x) FROM t', 'x FROM t LIMIT 5', "x FROM t\nlimit 3 , 10000", 'x FROM t LIMIT 10001', 'x, count FROM t' });
+	is(preview({ query => "SELECT $_" }), '{"max(x)": 1}', "OpenSearch: $_") foreach 'max (x) FROM t', 'x FROM t LIMIT 5', "x FROM t\nlimit 3 , 10000", 'x FROM t LIMIT 10001', 'x, count FROM t';
+	is(join(' ', map { $json->decode($_->{body})->{fetch_size} // 'none' } grep { $_->{path} eq '/_plugins/_sql' && $_->{body} =~ /query/ } requests()), 'none none none 2 2', 'OpenSearch: which of them are asked for by pages');
+	fresh(%os, version => '2.19.6', queries => { q{SELECT id FROM t WHERE x IN ('join', 1)} => { columns => [ { name => 'id', type => 'long' } ], rows => ['[1]'] } });
+	is(preview({ query => q{SELECT id FROM t WHERE x IN ('join', 1)} }), '{"id": 1}', 'OpenSearch: IN with values');
+
 	my @columns = ({ name => 'id', type => 'long' }, { name => 'max(x)', alias => 'most', type => 'double' });
 	fresh(%os, version => '2.19.6', queries => {
-		'SELECT id, max(x) most FROM t' => { columns => \@columns, rows => [ map { "[$_,0.5]" } 1 .. 5 ] },
+		'SELECT id, x most FROM t' => { columns => \@columns, rows => [ map { "[$_,0.5]" } 1 .. 5 ] },
 		'SELECT id, max(x) most FROM t GROUP BY id' => { columns => \@columns, rows => [ map { "[$_,0.5]" } 1 .. 1000 ] },
+		'SELECT id FROM t GROUP BY id' => { columns => [ $columns[0] ], rows => [ map { "[$_]" } 1 .. 300 ] },
+		'SELECT DISTINCT id FROM t' => { columns => [ $columns[0] ], rows => [ map { "[$_]" } 1 .. 200 ] },
 		'SELECT "group" FROM t' => { columns => [ $columns[0] ], rows => [ map { "[$_]" } 1 .. 1000 ] } });
-	is(preview({ query => 'SELECT id, max(x) most FROM t' }), join("\n", map { qq({"id": $_, "most": 0.5}) } 1 .. 5), 'OpenSearch: SQL, pages');
+	is(preview({ query => 'SELECT id, x most FROM t' }), join("\n", map { qq({"id": $_, "most": 0.5}) } 1 .. 5), 'OpenSearch: SQL, pages');
 	is_closed('OpenSearch: SQL');
 	my %big = (options => { page_size => 500 });
 	$node->safe_psql('postgres', q{
@@ -665,18 +674,29 @@ OUT
 	my (undef, undef, $err) = $node->psql('postgres', 'SELECT count(*) FROM grouped');
 	like($err, qr/the service may have left groups out/, 'OpenSearch: as many groups as it has at most');
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM ungrouped'), 1000, 'OpenSearch: as many rows');
+	$node->safe_psql('postgres', q{
+		CREATE FOREIGN TABLE some_groups (id bigint) SERVER es OPTIONS (query 'SELECT id FROM t GROUP BY id', page_size '50');
+		CREATE FOREIGN TABLE values_200 (id bigint) SERVER es OPTIONS (query 'SELECT DISTINCT id FROM t');
+	});
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM some_groups'), 300, 'OpenSearch: groups are not asked for by pages, of which there would be 200 rows');
+	(undef, undef, $err) = $node->psql('postgres', 'SELECT count(*) FROM values_200');
+	like($err, qr/the service may have left groups out.*It sent 200 groups/s, 'OpenSearch: as many groups as its older engine has at most');
+	for my $from ('a JOIN b ON a.id = b.id', "a\nleft join b ON a.id = b.id", 'a UNION SELECT id FROM b', 'a MINUS SELECT id FROM b', 'a WHERE x in ( SELECT y FROM b)', 'a WHERE EXISTS (SELECT * FROM a.b)')
+	{
+		like(failure({ query => "SELECT id FROM $from" }), qr/0A000: a query of OpenSearch may have neither JOIN.*200 rows/s, "OpenSearch: $from");
+	}
 	like(failure({ query => "SELECT id FROM t GROUP BY id HAVING count(*) > 1" }), qr/0A000: a query of OpenSearch may not have HAVING/, 'OpenSearch: HAVING');
 	like(failure({ query => 'SELECT nothing' }), qr/42703: the service refused the request: line 1:8: Unknown column \[x\].*SyntaxCheckException/s, 'OpenSearch: its errors');
 
 	# Errors as answers with a good status; a page that is short.
 	control(counts => {}, rules => [ { path => '/_plugins/_sql', nth => 2, type => 'text/plain',
 		body => '{"error":{"reason":"There was internal problem at backend","details":"boom","type":"IllegalStateException"},"status":500}' } ]);
-	like(failure({ query => 'SELECT id, max(x) most FROM t' }), qr/HV000: the service refused the request: boom.*IllegalStateException, the status 500/s, 'OpenSearch: 500 in an answer of status 200');
+	like(failure({ query => 'SELECT id, x most FROM t' }), qr/HV000: the service refused the request: boom.*IllegalStateException, the status 500/s, 'OpenSearch: 500 in an answer of status 200');
 	control(counts => {}, rules => [ { path => '/_plugins/_sql', nth => 1,
 		body => '{"error":{"reason":"no permissions","details":"no permissions for [indices:data/read]","type":"OpenSearchSecurityException"},"status":403}' } ]);
-	like(failure({ query => 'SELECT id, max(x) most FROM t' }), qr/42501: the service refused the request: no permissions for/, 'OpenSearch: 403 in an answer of status 200');
+	like(failure({ query => 'SELECT id, x most FROM t' }), qr/42501: the service refused the request: no permissions for/, 'OpenSearch: 403 in an answer of status 200');
 	control(counts => {}, rules => [ { path => '/_plugins/_sql', nth => 2, body => '{"datarows":[[3,0.5]],"total":2,"size":2,"status":200}' } ]);
-	like(failure({ query => 'SELECT id, max(x) most FROM t' }), qr/the source sent 1 of the 2 rows/, 'OpenSearch: a short page');
+	like(failure({ query => 'SELECT id, x most FROM t' }), qr/the source sent 1 of the 2 rows/, 'OpenSearch: a short page');
 	control(auth => []);
 	like(failure({ query => 'SELECT 1' }), qr/28000: .*status 401/, 'OpenSearch: 401 as a text');
 	return;
