@@ -234,8 +234,10 @@ cs_sync_refresh_names(const CsSync *sync)
 	cs_args_add_int8(&args, sync->sync_id);
 	cs_args_add_text(&args, destination_name);
 	cs_args_add_text(&args, owner_name);
+	/* Whoever is changing the definition is not waited for: the next run notes it. */
 	cs_catalog_execute("UPDATE censync.sync_definition SET destination_name = $2, owner_name = $3 "
-					   "WHERE sync_id = $1",
+					   "WHERE sync_id = (SELECT sync_id FROM censync.sync_definition "
+					   "WHERE sync_id = $1 FOR NO KEY UPDATE SKIP LOCKED)",
 					   &args);
 	cs_catalog_end(&access);
 }
