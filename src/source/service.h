@@ -123,7 +123,7 @@ struct CsServiceSession
 	bool always_farewell;	 /* it is sent when all has been read, too */
 	int64 total;			 /* rows that the service has announced; -1: it has not */
 	bool since;				 /* as CsReader.since; set by describe */
-	bool deferred;			 /* describe, which sets it, asked a query for its columns alone: the rows
+	bool deferred; /* describe, which sets it, asked a query for its columns alone: the rows
 							  * are narrow's to ask for, whatever has become of the conditions */
 };
 
