@@ -36,12 +36,15 @@ _PG_init(void)
 static void
 define_settings(void)
 {
+	bool hosts_given = GetConfigOption("censync.allowed_hosts", true, false) != NULL;
+
 	DefineCustomStringVariable("censync.allowed_hosts",
 							   "Hosts and networks that sources may be read from.",
 							   "Names, *.suffixes, addresses and networks, separated by commas. "
 							   "Empty: every public address, and no private one.",
 							   &cs_allowed_hosts, "", PGC_SUSET, GUC_LIST_INPUT,
 							   cs_allowed_hosts_check, cs_allowed_hosts_assign, NULL);
+	cs_allowed_hosts_settle(hosts_given);
 	DefineCustomIntVariable(
 		"censync.http_max_wait", "Longest wait that a server may ask for with Retry-After.", NULL,
 		&cs_http_max_wait_s, 120, 0, 86400, PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);

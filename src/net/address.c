@@ -58,9 +58,13 @@ typedef struct AllowList
 /* The list in force; points to the variable's extra data, NULL before the first assignment. */
 static const AllowList *allowed = NULL;
 
-/* A list was given, in a file or for a database or role, and can't be read. Before the library is loaded
- * nobody checks it, and what is in force then is the default: no list, which lets the internet in. */
-static bool unreadable = false;
+/*
+ * A list was given and is not in force.  Before the library is loaded anything is taken for one: from a file
+ * or a database what can't be read, and from a client that connects what it may not set, in place of what the
+ * file has.  Both are dropped when the library comes, and the default is no list, which lets the internet in.
+ */
+static bool missing = false;
+static int nassigned = 0;
 
 static const Network special_v4[] = {
 	{ { 0 }, 8, "unspecified" },
@@ -95,7 +99,7 @@ static const Network special_v6[] = {
 static const uint8 mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 static const uint8 nat64_prefix[12] = { 0, 0x64, 0xff, 0x9b };
 
-static void note_unreadable(GucSource source);
+static void note_refused(GucSource source);
 static int parse_list(const char *text, AllowList *list);
 static bool parse_entry(const char *text, size_t len, Entry *entry);
 static bool parse_network(const char *text, Entry *entry);
@@ -139,7 +143,7 @@ cs_host_may_be_allowed(const char *host)
 
 	if (parse_literal(host, &literal))
 		return may_connect(host, literal);
-	if (unreadable)
+	if (missing)
 		return false;
 	if (allowed == NULL || allowed->nentries == 0 || name_matches(host))
 		return true;
@@ -163,7 +167,7 @@ cs_allowed_hosts_check(char **newval, void **extra, GucSource source)
 	if (n > MAX_ENTRIES)
 	{
 		GUC_check_errdetail("The list has more than %d entries.", MAX_ENTRIES);
-		note_unreadable(source);
+		note_refused(source);
 		return false;
 	}
 	list = cs_guc_malloc(offsetof(AllowList, entries) + n * sizeof(Entry));
@@ -178,7 +182,7 @@ cs_allowed_hosts_check(char **newval, void **extra, GucSource source)
 		GUC_check_errdetail("Entry %d of the list is neither a host name, \"*.suffix\", \"*\", an "
 							"address nor a network such as 10.0.0.0/8.",
 							n + 1);
-		note_unreadable(source);
+		note_refused(source);
 		cs_guc_free(list);
 		return false;
 	}
@@ -190,22 +194,31 @@ void
 cs_allowed_hosts_assign(const char *newval pg_attribute_unused(), void *extra)
 {
 	allowed = (const AllowList *) extra;
-	unreadable = false;
+	missing = false;
+	nassigned++;
+}
+
+/* Its definition assigns the default, and then what was there before, if that will do. */
+void
+cs_allowed_hosts_settle(bool was_given)
+{
+	if (was_given && nassigned < 2)
+		missing = true;
 }
 
 bool
-cs_allowed_hosts_are_unreadable(void)
+cs_allowed_hosts_are_missing(void)
 {
-	return unreadable;
+	return missing;
 }
 
 /* Where a list is in force, a bad one does not replace it. One that somebody tries to SET is not given. */
 static void
-note_unreadable(GucSource source)
+note_refused(GucSource source)
 {
 	if (source > PGC_S_DYNAMIC_DEFAULT && source < PGC_S_CLIENT &&
 		(allowed == NULL || allowed->nentries == 0))
-		unreadable = true;
+		missing = true;
 }
 
 /* Returns the number of the entry that is wrong, or -1. */
@@ -442,7 +455,7 @@ may_connect(const char *host, Address address)
 {
 	bool is_public = kind_of(address) == NULL;
 
-	if (address.bits == 0 || unreadable)
+	if (address.bits == 0 || missing)
 		return false;
 	if (allowed == NULL || allowed->nentries == 0)
 		return is_public;

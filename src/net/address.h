@@ -38,7 +38,10 @@ extern bool cs_host_may_be_allowed(const char *host);
 extern bool cs_allowed_hosts_check(char **newval, void **extra, GucSource source);
 extern void cs_allowed_hosts_assign(const char *newval, void *extra);
 
-/* Was a list given that can't be read?  Then nothing is allowed. */
-extern bool cs_allowed_hosts_are_unreadable(void);
+/* To be called after the definition of the parameter, which may have been given before. */
+extern void cs_allowed_hosts_settle(bool was_given);
+
+/* Was a list given that could not be set?  Then nothing is allowed. */
+extern bool cs_allowed_hosts_are_missing(void);
 
 #endif /* CS_ADDRESS_H */

@@ -212,9 +212,9 @@ cs_http_throw_refused(CsHttp *http, const char *address, const char *address_kin
 		ERROR,
 		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 		 errmsg("connection to \"%s\" is not allowed", host),
-		 cs_allowed_hosts_are_unreadable()
-			 ? errdetail("The value of censync.allowed_hosts is not valid, so nothing is allowed.")
-		 : kind ? errdetail("Its address %s.", kind)
+		 cs_allowed_hosts_are_missing() ? errdetail("What was given as censync.allowed_hosts could "
+													"not be set, so nothing is allowed.")
+		 : kind							? errdetail("Its address %s.", kind)
 				: errdetail("Neither its name nor its address is in censync.allowed_hosts."),
 		 errhint("A superuser can add \"%s\" to censync.allowed_hosts.", kind ? address : host)));
 }

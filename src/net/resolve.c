@@ -85,13 +85,13 @@ refuse_address(const char *host, const struct sockaddr *address)
 	const char *kind = cs_address_kind(address);
 	char text[INET6_ADDRSTRLEN];
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		 errmsg("connecting to host \"%s\" is not allowed", host),
-		 cs_allowed_hosts_are_unreadable()
-			 ? errdetail("The value of censync.allowed_hosts is not valid, so nothing is allowed.")
-			 : errdetail("Its address is %s%s%s.", cs_address_text(address, text, sizeof(text)),
-						 kind ? ", which is " : "", kind ? kind : ""),
-		 errhint("A superuser may list it in censync.allowed_hosts.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("connecting to host \"%s\" is not allowed", host),
+			 cs_allowed_hosts_are_missing()
+				 ? errdetail("What was given as censync.allowed_hosts could not be set, so nothing "
+							 "is allowed.")
+				 : errdetail("Its address is %s%s%s.", cs_address_text(address, text, sizeof(text)),
+							 kind ? ", which is " : "", kind ? kind : ""),
+			 errhint("A superuser may list it in censync.allowed_hosts.")));
 }

@@ -46,6 +46,7 @@ test_retries();
 test_foreign_tables();
 test_preview();
 test_check();
+test_hosts_of_a_client();
 test_tls();
 
 $node->stop;
@@ -796,6 +797,25 @@ sub test_check
 	unlike($last, qr/wrong-secret/, 'check, OAuth refused: no secret');
 	close $socket;
 	requests();
+	return;
+}
+
+# A library that is not preloaded finds what a client has said in place of what the file says. It was not allowed
+# to, so it is dropped; that must not open what the file has closed.
+sub test_hosts_of_a_client
+{
+	sql("CREATE ROLE client LOGIN; CALL censync_admit('client', 'operator')");
+	create_server($node, 'elsewhere', $http, url => 'https://no-such-host.invalid/', allow_http => undef, connect_timeout => 5);
+	sql('GRANT USAGE ON FOREIGN SERVER elsewhere TO client');
+	foreach my $list ('', '*', 'no-such-host.invalid', 'a:1')
+	{
+		local $ENV{PGOPTIONS} = "-c censync.allowed_hosts=$list";
+		my (undef, $out, $err) = $node->psql('postgres', q{SELECT detail FROM censync_check('elsewhere') WHERE NOT ok}, extra_params => [ '-U', 'client' ]);
+		like($out, qr/^connection to "no-such-host.invalid" is not allowed\. What was given as censync\.allowed_hosts could not be set/, "a client's list: '$list'");
+		like($err, qr/WARNING:  permission denied to set parameter "censync.allowed_hosts"/, '... is refused');
+	}
+	local $ENV{PGOPTIONS} = '-c censync.allowed_hosts=no-such-host.invalid';
+	like(sql(q{SELECT detail FROM censync_check('elsewhere') WHERE NOT ok}), qr/could not resolve host/, 'a list of a superuser is in force');
 	return;
 }
 
