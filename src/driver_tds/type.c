@@ -33,6 +33,7 @@ static const TdsTypeName type_names[] = {
 	{ "float", SYBFLT8 },
 	{ "geography", TDS_UDT },
 	{ "geometry", TDS_UDT },
+	{ "hierarchyid", TDS_UDT },
 	{ "image", SYBIMAGE },
 	{ "int", SYBINT4 },
 	{ "money", SYBMONEY },

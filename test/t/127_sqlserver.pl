@@ -84,6 +84,7 @@ test_other_types();
 test_shapes();
 test_statements();
 test_import();
+test_babelfish();
 test_cut_off();
 test_errors();
 test_bad_values();
@@ -283,6 +284,7 @@ sub test_statements
 	sql(q(SELECT * FROM censync_preview('ms', object => 'dbo.endless', "limit" => 3)));
 	is(sql(q(SELECT r->>'v' FROM censync_preview('ms', object => 'dbo.undescribed') r)), 'one', 'a statement that the server can not analyze');
 	is(sql(q(SELECT r->>'v' FROM censync_preview('ms', query => 'SELECT * FROM dbo.two ORDER BY id; -- two') r LIMIT 1)), 'one', 'a query as it is');
+	like(error_of(preview('unnamed')), qr/42611: column 2 of the query has no name/, 'a column without a name');
 }
 
 # Names, types and NOT NULL of the catalog; what is sent of a WHERE.
@@ -307,6 +309,25 @@ sub test_import
 			q([c_uuid] = CAST(N'00112233-4455-6677-8899-aabbccddeeff' AS uniqueidentifier)), q([c_datetime2] >= CAST(N'2023-12-31 23:59:59.999000' AS datetime2(7))),
 			q([c_date] >= CAST(N'0001-01-01' AS date)), q([c_offset] >= CAST(N'9999-12-31 23:59:58.999000 +00:00' AS datetimeoffset(7))) ],
 		'no text that can not be compared, and bounds that SQL Server has');
+}
+
+# Its catalog has other numbers for types, and what describes statements is not for readers.
+sub test_babelfish
+{
+	my $other = start_server('babelfish', '--version', 'Babelfish for PostgreSQL with SQL Server Compatibility - 12.0.2000.8');
+	my $types = q(SELECT string_agg(concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull), ', ' ORDER BY attrelid::regclass::text, attnum)
+		FROM pg_attribute WHERE attrelid IN ('%1$s.types'::regclass, '%1$s.not_null'::regclass) AND attnum > 0);
+	create_source('bbf', $other);
+	sql('CREATE SCHEMA bbf; IMPORT FOREIGN SCHEMA dbo LIMIT TO (types, variants, not_null, two) FROM SERVER bbf INTO bbf');
+	is(sql(sprintf $types, 'bbf'), sql(sprintf $types, 'shop'), 'Babelfish: types by their names');
+	is(sql('SELECT count(*) FROM (TABLE shop.types EXCEPT TABLE bbf.types) x'), 0, 'their values');
+	is(sql(q(SELECT string_agg(coalesce(v, 'NULL'), ' ' ORDER BY id) FROM bbf.variants)), '-7 NULL 2024-02-29 12:34:56.1234567 +05:30', 'sql_variant');
+	is(sql(q(SELECT id FROM bbf.two WHERE v = 'one')), '1', 'a condition on a text');
+	is_deeply([ (map { $_->{sql} // () } log_of($other))[ -4 .. -1 ] ], [ 'SET ROWCOUNT 1; BEGIN TRANSACTION', 'SELECT [id], [v] FROM [dbo].[two]',
+			'IF @@TRANCOUNT > 0 ROLLBACK; SET ROWCOUNT 0', q(SELECT [id], [v] FROM [dbo].[two] WHERE [v] = N'one') ], 'described by a row, and undone');
+	is(sql(q(SELECT count(*) FROM censync_preview('bbf', query => 'SELECT * FROM dbo.two'))), 2, 'all rows of a query');
+	like(error_of(preview('nothing', 'bbf')), qr/42P01: Invalid object name 'dbo\.nothing'/, 'an error while describing');
+	like(error_of(preview('unnamed', 'bbf')), qr/42611: column 2 of the query has no name/, 'a column without a name');
 }
 
 # A cut connection is never an end: a mirror would delete what it did not see.

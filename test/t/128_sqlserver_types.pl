@@ -148,8 +148,8 @@ sub test_variants
 {
 	sql('SELECT * FROM far.variants');
 	my ($statement) = grep { /SQL_VARIANT_PROPERTY/ } split /\n/, slurp_file("$directory/log");
-	my %casts = $statement =~ /WHEN N'(\w+)' THEN CONVERT\(nvarchar\(max\), CAST\(\[v\] AS ([^)]*?(?:\(\d+\))?)(?:\), |\)\))/g;
-	is_deeply(\%casts, { bit => 'int', real => 'float', float => 'float', smallmoney => 'money', money => 'money', date => 'date', time => 'time(7)',
+	my %casts = $statement =~ /WHEN N'(\w+)' THEN CONVERT\(nvarchar\(max\), CAST\(\[v\] AS ([^)]*?(?:\([\d,]+\))?)(?:\), |\)\))/g;
+	is_deeply(\%casts, { bit => 'int', real => 'float', float => 'float', smallmoney => 'decimal(19,4)', money => 'decimal(19,4)', date => 'date', time => 'time(7)',
 		smalldatetime => 'datetime2(0)', datetime => 'datetime2(3)', datetime2 => 'datetime2(7)', datetimeoffset => 'datetimeoffset(7)',
 		binary => 'varbinary(8000)', varbinary => 'varbinary(8000)' }, 'types of a sql_variant whose text must be asked for');
 	like($statement, qr/ELSE CAST\(\[v\] AS nvarchar\(max\)\) END/, 'all others');

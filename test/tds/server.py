@@ -137,6 +137,8 @@ class Session(threading.Thread):
         self.server = server
         self.number = server.connections
         self.textsize = 4096    # as for any DB-Library client that does not ask for more
+        self.rowcount = None
+        self.babelfish = server.arguments.version.startswith('Babelfish')
 
     def log(self, **what):
         self.server.log(**what)
@@ -221,6 +223,11 @@ class Session(threading.Thread):
             raise Gone() from None
 
     def answer(self, sql):
+        rowcount = re.search(r'SET ROWCOUNT (\d+)', sql)
+        if rowcount:
+            self.rowcount = int(rowcount.group(1)) or None
+        if self.babelfish and re.match('EXEC sp_describe|SET FMTONLY', sql):
+            raise Gone()        # what it makes of them no reader can want
         described = re.match(r"EXEC sp_describe_first_result_set @tsql = N'(.*)'\Z", sql, re.S)
         if described:
             self.describe(described.group(1).replace("''", "'"))
@@ -229,7 +236,7 @@ class Session(threading.Thread):
             table, columns, _ = self.find(body)
             reply = tds.done(tds.DONE_MORE) + tds.colmetadata([c.wire for c in columns])
             self.channel.send_message(reply + tds.done(tds.DONE_MORE | tds.DONE_COUNT) + tds.done())
-        elif sql.startswith('SET '):
+        elif sql.startswith(('SET ', 'IF @@TRANCOUNT > 0 ROLLBACK;')):
             size = re.match(r'SET TEXTSIZE (-?\d+)', sql, re.I)
             if size:
                 self.textsize = int(size.group(1))
@@ -312,7 +319,8 @@ class Session(threading.Thread):
         if only:
             wanted = [n.replace("''", "'") for n in re.findall(r"N'((?:[^']|'')*)'", only.group(1))]
             names = [n for n in names if n in wanted]
-        rows = [[n, c.name, c.type_id, c.type_name.split('(')[0], c.precision, c.scale, int(c.nullable)]
+        oids = 16384 if self.babelfish else 0
+        rows = [[n, c.name, c.type_id + oids, c.type_name.split('(')[0], c.precision, c.scale, int(c.nullable)]
                 for n in names for c in tables.TABLES[n].columns]
         if schema.startswith('no '):
             rows = [[None if schema == 'no table' else 't', None if schema == 'no column' else 'c', 56, 'int', 10, 0, 1]]
@@ -328,6 +336,7 @@ class Session(threading.Thread):
         places = [[c.name for c in table.columns].index(c.name) for c in columns]
         buffer = tds.colmetadata(wire)
         count = 0
+        limit = limit if self.rowcount is None else self.rowcount
         for item in table.rows():
             if isinstance(item, list):
                 if limit is not None and count == limit:

@@ -232,6 +232,7 @@ TABLES = {
     'empty': Table(ID_V, []),
     'two': Table(ID_V, [[1, 'one'], [2, None]]),
     'undescribed': Table(ID_V, [[1, 'one']], undescribed=True),
+    'unnamed': Table([number(), number('', True)], [[1, 2]], undescribed=True),
     'odd ]name.x"': Table([number(), text('odd ]col"')], [[1, 'x']]),
     'beyond': beyond(),
     'wide': Table(wide(), [list(range(1000)), [7] + [None] * 999]),
