@@ -26,6 +26,7 @@
 
 static CsSync *load_runnable(const char *name, bool pass_over);
 static int64 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure);
+static int64 run_logged(const CsSync *sync, const CsRunRequest *request, CsError **failure);
 static CsError *add_columns_first(CsRun *run, MemoryContext result);
 static CsError *try_run(CsRun *run, MemoryContext result);
 static void take_steps(CsRun *run);
@@ -43,7 +44,6 @@ int64
 cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 {
 	CsSync *sync = load_runnable(name, request->pass_over);
-	volatile int64 run_id;
 
 	if (sync == NULL)
 		return 0;
@@ -55,18 +55,7 @@ cs_engine_run(const char *name, const CsRunRequest *request, CsError **failure)
 				 errhint("censync.runs shows since when.")));
 		return 0;
 	}
-	cs_run_enter(sync->sync_id);
-	PG_TRY();
-	{
-		run_id = run_locked(sync, request, failure);
-	}
-	PG_FINALLY();
-	{
-		cs_progress_end(sync->sync_id);
-		cs_run_leave(sync->sync_id, request->durable);
-	}
-	PG_END_TRY();
-	return run_id;
+	return run_locked(sync, request, failure);
 }
 
 void
@@ -130,8 +119,28 @@ load_runnable(const char *name, bool pass_over)
 	return sync;
 }
 
+/* Lets go of the lock on every path. */
 static int64
 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
+{
+	volatile int64 run_id;
+
+	cs_run_enter(sync->sync_id);
+	PG_TRY();
+	{
+		run_id = run_logged(sync, request, failure);
+	}
+	PG_FINALLY();
+	{
+		cs_progress_end(sync->sync_id);
+		cs_run_leave(sync->sync_id, request->durable);
+	}
+	PG_END_TRY();
+	return run_id;
+}
+
+static int64
+run_logged(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 {
 	MemoryContext result = CurrentMemoryContext;
 	CsRun run = { 0 };
