@@ -123,6 +123,7 @@ load_runnable(const char *name, bool pass_over)
 static int64
 run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 {
+	CsRunTimer *outer = cs_run_timer_current();
 	volatile int64 run_id;
 
 	cs_run_enter(sync->sync_id);
@@ -132,6 +133,7 @@ run_locked(const CsSync *sync, const CsRunRequest *request, CsError **failure)
 	}
 	PG_FINALLY();
 	{
+		cs_run_timer_restore(outer);
 		cs_progress_end(sync->sync_id);
 		cs_run_leave(sync->sync_id, request->durable);
 	}

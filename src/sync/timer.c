@@ -74,6 +74,19 @@ cs_run_timer_explain(CsRunTimer *timer, CsError *error, MemoryContext context)
 	return explained;
 }
 
+CsRunTimer *
+cs_run_timer_current(void)
+{
+	return innermost;
+}
+
+void
+cs_run_timer_restore(CsRunTimer *timer)
+{
+	innermost = timer;
+	set_alarm();
+}
+
 static void
 set_alarm(void)
 {
@@ -109,8 +122,7 @@ remove_timer(CsRunTimer *timer)
 	for (CsRunTimer *other = innermost; other; other = other->outer)
 		if (other == timer)
 		{
-			innermost = timer->outer;
-			set_alarm();
+			cs_run_timer_restore(timer->outer);
 			return;
 		}
 }

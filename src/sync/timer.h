@@ -27,4 +27,8 @@ extern void cs_run_timer_stop(CsRunTimer *timer);
  * the error as it is. */
 extern CsError *cs_run_timer_explain(CsRunTimer *timer, CsError *error, MemoryContext context);
 
+/* The timer that runs; and back to it, or none, when those that were started since are gone, however they ended. */
+extern CsRunTimer *cs_run_timer_current(void);
+extern void cs_run_timer_restore(CsRunTimer *timer);
+
 #endif /* CS_TIMER_H */
