@@ -49,6 +49,7 @@ PG_FUNCTION_INFO_V1(censync_home);
 static CsSync *find(const char *name, const char *sql);
 static CsSync *load(const char *name, const char *sql);
 static void throw_missing(const char *name) pg_attribute_noreturn();
+static void throw_taken(const char *name) pg_attribute_noreturn();
 static CsSync *sync_from_row(CsCatalogAccess *access, uint64 row);
 static bool same_texts(List *a, List *b);
 static List *text_array_to_list(Datum array);
@@ -179,19 +180,18 @@ cs_sync_insert(CsSync *sync)
 	cs_catalog_begin(&access);
 	cs_args_add_text(&args, sync->name);
 	if (cs_catalog_execute("SELECT FROM censync.sync_definition WHERE name = $1", &args) > 0)
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-						errmsg("sync \"%s\" already exists", sync->name),
-						errhint("censync_alter_sync changes it, censync_drop_sync removes it.")));
+		throw_taken(sync->name);
 	add_definition_args(&args, sync);
 	cs_args_add(&args, OIDOID, ObjectIdGetDatum(sync->owner), false);
 	cs_args_add_text(&args, sync->owner_name);
-	cs_catalog_execute(
-		"INSERT INTO censync.sync_definition (name, home, destination_oid, "
-		"destination_name, behavior, server_name, query, object, sync_key, settings, "
-		"paused, mappings, options, schedule, schedule_since, scheduler, owner_oid, owner_name) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
-		"RETURNING sync_id",
-		&args);
+	if (cs_catalog_execute(
+			"INSERT INTO censync.sync_definition (name, home, destination_oid, "
+			"destination_name, behavior, server_name, query, object, sync_key, settings, paused, "
+			"mappings, options, schedule, schedule_since, scheduler, owner_oid, owner_name) VALUES "
+			"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
+			"ON CONFLICT (name) DO NOTHING RETURNING sync_id",
+			&args) == 0)
+		throw_taken(sync->name);
 	sync->sync_id = DatumGetInt64(cs_catalog_datum(0, 1, &isnull));
 	cs_catalog_end(&access);
 	return sync->sync_id;
@@ -389,6 +389,13 @@ throw_missing(const char *name)
 {
 	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("sync \"%s\" does not exist", name),
 					errhint("SELECT name FROM censync.syncs lists those there are.")));
+}
+
+static void
+throw_taken(const char *name)
+{
+	ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("sync \"%s\" already exists", name),
+					errhint("censync_alter_sync changes it, censync_drop_sync removes it.")));
 }
 
 static CsSync *

@@ -24,12 +24,20 @@
 #include "catalog/spi.h"
 #include "sync/start.h"
 
-/* Runs that the commit of this transaction is to start; CsQueuedRun *, in TopTransactionContext. */
-static List *pending = NIL;
+/* A run that the commit of this transaction is to start. */
+typedef struct PendingRun
+{
+	CsQueuedRun run; /* must be first */
+	SubTransactionId within;
+} PendingRun;
+
+static List *pending = NIL; /* PendingRun *, in TopTransactionContext */
 
 static void refuse_second_run(const CsSync *sync);
 static void remember(const CsSync *sync, int64 run_id);
 static void at_transaction_end(XactEvent event, void *arg);
+static void at_subtransaction_end(SubXactEvent event, SubTransactionId ended,
+								  SubTransactionId parent, void *arg);
 static void start_pending(void);
 static void throw_no_worker(void) pg_attribute_noreturn();
 
@@ -161,16 +169,20 @@ remember(const CsSync *sync, int64 run_id)
 {
 	static bool registered = false;
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	CsQueuedRun *run = palloc0(sizeof(CsQueuedRun));
+	PendingRun *started = palloc0(sizeof(PendingRun));
 
 	if (!registered)
+	{
 		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterSubXactCallback(at_subtransaction_end, NULL);
+	}
 	registered = true;
-	run->run_id = run_id;
-	run->sync_id = sync->sync_id;
-	run->sync = pstrdup(sync->name);
-	run->owner = sync->owner;
-	pending = lappend(pending, run);
+	started->run.run_id = run_id;
+	started->run.sync_id = sync->sync_id;
+	started->run.sync = pstrdup(sync->name);
+	started->run.owner = sync->owner;
+	started->within = GetCurrentSubTransactionId();
+	pending = lappend(pending, started);
 	MemoryContextSwitchTo(old);
 }
 
@@ -196,7 +208,22 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 	}
 }
 
-/* The worker waits until we are done.  One whose row was undone with a savepoint finds nothing to run. */
+/* What was started within it, or within what it had within it, has gone with it: they all came later. */
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId ended,
+					  SubTransactionId parent pg_attribute_unused(),
+					  void *arg pg_attribute_unused())
+{
+	ListCell *lc;
+
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach (lc, pending)
+		if (((PendingRun *) lfirst(lc))->within >= ended)
+			pending = foreach_delete_current(pending, lc);
+}
+
+/* The worker waits until we are done. */
 static void
 start_pending(void)
 {

@@ -30,6 +30,7 @@
 #include "catalog/beacon.h"
 #include "catalog/locks.h"
 #include "catalog/queue.h"
+#include "catalog/spi.h"
 #include "worker/agenda.h"
 #include "worker/crew.h"
 #include "worker/maintainer.h"
@@ -50,6 +51,7 @@ static bool is_unwanted(void);
 static bool extension_is_there(void);
 static bool database_is_open(void);
 static bool database_may_be_written(void);
+static bool is_own_setting(const char *name);
 static bool database_is_claimed(void);
 static void close_lost_runs(void);
 static void work(void);
@@ -171,11 +173,28 @@ database_is_open(void)
 static bool
 database_may_be_written(void)
 {
-	if (DefaultXactReadOnly)
-		ereport(LOG, (errmsg("censync runs nothing in a database whose transactions are read only"),
-					  errhint("It looks again every ten minutes, and when the configuration is "
-							  "loaded: see default_transaction_read_only.")));
-	return !DefaultXactReadOnly;
+	if (!DefaultXactReadOnly || is_own_setting("default_transaction_read_only"))
+		return true;
+	ereport(LOG, (errmsg("censync runs nothing in a database whose transactions are read only"),
+				  errhint("It looks again every ten minutes, and when the configuration is "
+						  "loaded: see default_transaction_read_only.")));
+	return false;
+}
+
+/* Not the database's, nor the server's, but of the role that workers have, as which syncs need not run. */
+static bool
+is_own_setting(const char *name)
+{
+	CsArgs args = { 0 };
+	bool is;
+
+	StartTransactionCommand();
+	cs_args_add_text(&args, name);
+	is = cs_catalog_hits("SELECT FROM pg_settings WHERE name = $1 "
+						 "AND source IN ('user', 'database user')",
+						 &args);
+	CommitTransactionCommand();
+	return is;
 }
 
 /* Does somebody drop, rename, move or copy the database, for which nobody may be connected to it? */

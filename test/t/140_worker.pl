@@ -116,6 +116,9 @@ sub test_transactions
 	sql(q{BEGIN; SAVEPOINT s; SELECT censync_start('a'); ROLLBACK TO s; COMMIT});
 	sleep 0.5;
 	is(sql("SELECT count(*) FROM censync.runs WHERE run_id > $before"), '0', 'a rollback takes the run back');
+	# As often as there are workers, and once more.
+	is(sql('BEGIN; ' . (q{SAVEPOINT s; SAVEPOINT t; SELECT 'x' FROM censync_start('a'); RELEASE t; ROLLBACK TO s; } x 5) . q{SELECT censync_start('a') > 0; ROLLBACK}) =~ s/\n//gr,
+		'xxxxxt', 'and the worker that it would have had');
 	is(sql(q{BEGIN; SELECT censync_start('a'); SELECT pg_sleep(0.3); SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'censync worker'; COMMIT}) =~ s/.*\n//sr,
 		'0', 'nothing begins before the commit');
 	ok(wait_for($node, "SELECT bool_and(status = 'completed') FROM censync.runs WHERE run_id > $before"), 'and then it does');
