@@ -212,7 +212,9 @@ SELECT what FROM audit;
 CREATE FUNCTION unqualified() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (what) VALUES (tg_name); RETURN NULL; END $$;
 CREATE TRIGGER unqualified AFTER UPDATE ON dest EXECUTE FUNCTION unqualified();
 UPDATE source SET name = 'unqualified' WHERE id = 3;
+SET client_min_messages = error;
 SELECT status, error_code, error_message, error_hint FROM censync_run('m');
+SET client_min_messages = warning;
 ALTER FUNCTION unqualified() SET search_path = triggers;
 SELECT run('m');
 
