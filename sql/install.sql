@@ -136,6 +136,24 @@ SELECT * FROM kept;
 DROP TABLE kept;
 SELECT kind, b.n AS before, a.n AS after FROM before b JOIN pg_temp.everything() a USING (kind) WHERE a.n <> b.n;
 
+-- Default privileges let nobody in either.
+CREATE ROLE "regress_censync_Default";
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO "regress_censync_Default";
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO "regress_censync_Default", PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO "regress_censync_Default", PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON ROUTINES TO "regress_censync_Default";
+CREATE TABLE given (id int);
+SELECT has_table_privilege('regress_censync_Default', 'given', 'SELECT') AS to_what_people_make;
+DROP TABLE given;
+CREATE EXTENSION censync;
+SELECT kind, name, a.privilege_type FROM acls, aclexplode(acl) a WHERE a.grantee <> a.grantor;
+DROP EXTENSION censync;
+DROP OWNED BY "regress_censync_Default";
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON SEQUENCES FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON SCHEMAS FROM PUBLIC;
+DROP ROLE "regress_censync_Default";
+SELECT kind, b.n AS before, a.n AS after FROM before b JOIN pg_temp.everything() a USING (kind) WHERE a.n <> b.n;
+
 -- In a schema of the user's choice, with a name that needs quotes; censync_admit finds it.
 CREATE SCHEMA "Else where";
 CREATE EXTENSION censync SCHEMA "Else where";

@@ -88,6 +88,8 @@ CREATE TABLE censync.record_log (
     constraint_name text
 );
 CREATE INDEX record_log_run_id_idx ON censync.record_log (run_id);
+-- A publication FOR ALL TABLES has ours, too, and without a key nothing could be deleted any more.
+ALTER TABLE censync.record_log REPLICA IDENTITY FULL;
 COMMENT ON TABLE censync.record_log IS 'invalid and rejected records; read censync.records instead';
 
 CREATE TABLE censync.mirror_memory (
@@ -96,6 +98,7 @@ CREATE TABLE censync.mirror_memory (
 );
 -- By hash: a key may be longer than what fits into an index.
 CREATE INDEX mirror_memory_key_idx ON censync.mirror_memory (sync_id, pg_catalog.hash_array_extended(key, 0));
+ALTER TABLE censync.mirror_memory REPLICA IDENTITY FULL;
 COMMENT ON TABLE censync.mirror_memory IS 'the keys that each mirror has written, and may therefore delete';
 
 CREATE TABLE censync.mirror_state (

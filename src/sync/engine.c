@@ -336,9 +336,12 @@ prepare_destination(CsRun *run)
 	if (run->run_id != 0)
 		cs_run_timer_start(&run->timer, run->options->timeout_s);
 	if (!OidIsValid(sync->destination))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("destination %s does not exist any more", sync->destination_name),
-						errhint("Name another with censync_alter_sync.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("destination %s does not exist any more", sync->destination_name),
+			 errhint(
+				 "Name another with censync_alter_sync, or the same again if it was made anew.")));
 	run->destination = cs_destination_load(sync->destination);
 	cs_destination_check(run->destination);
 	run->key = cs_destination_find_key(run->destination, sync->sync_key);

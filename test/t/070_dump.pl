@@ -324,7 +324,7 @@ sub test_lost_destination
 	is($node->safe_psql('postgres', q(SELECT destination, state FROM censync.syncs WHERE name = 'lost')), 'public.lost|active', 'a sync whose destination is gone is listed by its old name');
 	my $run = run_sync($node, 'lost');
 	is("$run->{status} $run->{error_code} $run->{error_message}", 'failed 42P01 destination public.lost does not exist any more', 'its run fails and says so');
-	is($run->{error_hint}, 'Name another with censync_alter_sync.', '... with a way out');
+	is($run->{error_hint}, 'Name another with censync_alter_sync, or the same again if it was made anew.', '... with a way out');
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM lost'), '0', 'another table of the same name is left alone');
 	like(error_of($node, 'postgres', "CALL censync_sync('lost')"), qr/ERROR:  42P01: destination public\.lost does not exist any more/, 'CALL raises it');
 	$node->safe_psql('postgres', q(SELECT censync_alter_sync('lost', destination => 'kept')));

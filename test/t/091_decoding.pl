@@ -35,6 +35,7 @@ sql(q{
 
 test_decoder();
 test_subscriber();
+test_publication_of_all();
 test_standby();
 done_testing();
 
@@ -123,6 +124,23 @@ sub test_subscriber
 	is($subscriber->safe_psql('postgres', $rows), sql($rows), 'a subscriber has the same rows');
 	$subscriber->safe_psql('postgres', 'DROP SUBSCRIPTION s');
 	$subscriber->stop;
+	return;
+}
+
+# A publication FOR ALL TABLES has the extension's own tables, and from those without a replica identity nothing
+# could be deleted.
+sub test_publication_of_all
+{
+	sql(q{CREATE PUBLICATION everything FOR ALL TABLES; CREATE TABLE u (id int PRIMARY KEY); CREATE TABLE v AS SELECT generate_series(1, 3) AS id; ALTER TABLE v ADD PRIMARY KEY (id);
+		SELECT censync_create_sync('p', 'u', 'mirror', query => 'SELECT id FROM v', options => '{"log_records": "changes", "retention": "1ms"}');
+		CALL censync_sync('p'); DELETE FROM v WHERE id = 3; CALL censync_sync('p')});
+	is(sql(q{SELECT status, records_deleted FROM censync.runs WHERE sync = 'p' ORDER BY run_id DESC LIMIT 1}), 'completed|1', 'a mirror whose memory is published forgets');
+	isnt(sql(q{SELECT count(*) FROM censync.records WHERE sync_key IS NOT NULL}), '0', '... it has logged its changes');
+	sql(q{CALL censync_prune()});
+	is(sql(q{SELECT count(*) FROM censync.record_log l JOIN censync.runs r USING (run_id) WHERE r.sync = 'p'}), '0', '... its records are pruned');
+	sql(q{SELECT censync_reset('p'); CALL censync_sync('p'); SELECT censync_drop_sync('p'); DROP PUBLICATION everything; DROP TABLE u, v});
+	is(sql(q{SELECT count(*) FROM pg_class c WHERE relnamespace = 'censync'::regnamespace AND relkind = 'r' AND relreplident <> 'f'
+		AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)}), '0', 'every table of the extension has a replica identity');
 	return;
 }
 
