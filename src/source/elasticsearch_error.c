@@ -77,6 +77,8 @@ find_error(int status, const char *type, const char *inner, const char *reason)
 		{ "search_context_missing_exception", ERRCODE_FDW_ERROR,
 		  "What the service kept for the next page has expired. Raise the option "
 		  "\"page_timeout\", and run it again." },
+		{ "search_timeout_exception", ERRCODE_FDW_ERROR,
+		  "Raise the option \"timeout\", or let the query do less." },
 		{ "parsing_exception", ERRCODE_SYNTAX_ERROR, "Check the query." },
 		{ "verification_exception", ERRCODE_SYNTAX_ERROR, "Check the query." },
 		{ "SyntaxCheckException", ERRCODE_SYNTAX_ERROR, "Check the query." },
