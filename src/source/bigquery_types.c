@@ -108,8 +108,8 @@ read_field(BqField *field, const json_t *definition)
 	field->name = cs_json_text(definition, "name");
 	if (field->name == NULL)
 		field->name = "";
-	field->type = type_name(type ? type : "STRING");
 	field->element = cs_json_text(json_object_get(definition, "rangeElementType"), "type");
+	field->type = type_name(type ? type : field->element ? "RANGE" : "STRING");
 	field->repeated = mode && strcmp(mode, "REPEATED") == 0;
 	field->required = mode && strcmp(mode, "REQUIRED") == 0;
 	field->precision = cs_json_int(definition, "precision", 0);

@@ -237,6 +237,7 @@ cs_elastic_detect(ElasticSession *session)
 	const char *distribution;
 	const char *number;
 	const char *tagline;
+	const char *flavor;
 	int status;
 	char *end;
 
@@ -247,6 +248,7 @@ cs_elastic_detect(ElasticSession *session)
 	distribution = cs_json_text(version, "distribution");
 	tagline = cs_json_text(answer, "tagline");
 	number = cs_json_text(version, "number");
+	flavor = cs_json_text(version, "build_flavor");
 	if (number == NULL)
 		number = cs_http_header(base->http, "X-OpenSearch-Version");
 	if (number && strncmp(number, "OpenSearch/", 11) == 0)
@@ -264,6 +266,11 @@ cs_elastic_detect(ElasticSession *session)
 		session->major = (int) strtol(number, &end, 10);
 		session->minor = *end == '.' ? (int) strtol(end + 1, NULL, 10) : 0;
 	}
+	/* Since 9.2.  Serverless has a number of old; and who may not know it may have any. */
+	session->hides_vectors =
+		!session->opensearch && (session->major == 0 || session->major > 9 ||
+								 (session->major == 9 && session->minor >= 2) ||
+								 (flavor && strcmp(flavor, "serverless") == 0));
 	session->known = true;
 }
 

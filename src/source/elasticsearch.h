@@ -33,6 +33,8 @@ typedef struct ElasticSession
 	bool opensearch;
 	int major;
 	int minor;
+	bool hides_vectors; /* documents may come without vectors that are not asked for */
+	bool has_vectors;	/* the mapping has some */
 
 	bool ended; /* the last page was read */
 	int64 rows; /* of all pages so far */

@@ -64,6 +64,9 @@ find_error(int status, const char *type, const char *inner, const char *reason)
 		  "object in place of query all of them are read." },
 		{ "Result window is too large", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 		  "Lower the option \"page_size\"." },
+		{ "exclude_vectors", ERRCODE_FEATURE_NOT_SUPPORTED,
+		  "Let the user ask for the version, with the cluster privilege \"monitor\": only 9.2 and "
+		  "later have to be asked for vectors." },
 		{ "Unknown index", ERRCODE_UNDEFINED_TABLE, "Check the name in the query." },
 		{ "no such index", ERRCODE_UNDEFINED_TABLE, "Check the name in the query." },
 		{ "Unknown column", ERRCODE_UNDEFINED_COLUMN, "Check the name in the query." },
@@ -77,6 +80,8 @@ find_error(int status, const char *type, const char *inner, const char *reason)
 		{ "search_context_missing_exception", ERRCODE_FDW_ERROR,
 		  "What the service kept for the next page has expired. Raise the option "
 		  "\"page_timeout\", and run it again." },
+		{ "search_timeout_exception", ERRCODE_FDW_ERROR,
+		  "Raise the option \"timeout\", or let the query do less." },
 		{ "parsing_exception", ERRCODE_SYNTAX_ERROR, "Check the query." },
 		{ "verification_exception", ERRCODE_SYNTAX_ERROR, "Check the query." },
 		{ "SyntaxCheckException", ERRCODE_SYNTAX_ERROR, "Check the query." },

@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 
 #include "source/elasticsearch.h"
 
@@ -47,6 +48,7 @@ static void collect(MappedFields *fields, const json_t *properties, const char *
 					const json_t *source, int depth);
 static void collect_field(MappedFields *fields, const char *name, const json_t *field,
 						  const json_t *source, int depth);
+static bool have_vectors(const json_t *properties);
 static bool is_in_source(const json_t *source, const char *name);
 static bool matches_any(const json_t *patterns, const char *name);
 static bool matches(const char *pattern, const char *name);
@@ -73,6 +75,7 @@ cs_elastic_mapping_set(ElasticSession *session, const json_t *mappings)
 						errhint("Check the name: a pattern must match one index at least.")));
 	fields.items = palloc(sizeof(MappedField) * fields.room);
 	fields.positions = cs_json_parse("{}", 2);
+	session->has_vectors = false;
 	json_object_foreach((json_t *) mappings, index, entry)
 	{
 		const json_t *mapping = json_object_get(entry, "mappings");
@@ -84,6 +87,7 @@ cs_elastic_mapping_set(ElasticSession *session, const json_t *mappings)
 							errdetail("Its mapping disables _source."),
 							errhint("Read it with an SQL query.")));
 		collect(&fields, json_object_get(mapping, "properties"), "", source, 0);
+		session->has_vectors |= have_vectors(json_object_get(mapping, "properties"));
 	}
 	drop_inner(&fields);
 	follow_aliases(&fields);
@@ -125,6 +129,28 @@ collect_field(MappedFields *fields, const char *name, const json_t *field, const
 		collect(fields, properties, psprintf("%s.", name), source, depth + 1);
 	else
 		(void) add_field(fields, name, type ? type : "object", cs_json_text(field, "format"));
+}
+
+/* Those in nested objects, too. */
+static bool
+have_vectors(const json_t *properties)
+{
+	static const char *const types[] = { "dense_vector", "sparse_vector", "rank_vectors" };
+	const char *key;
+	json_t *field;
+
+	check_stack_depth();
+	json_object_foreach((json_t *) properties, key, field)
+	{
+		const char *type = json_string_value(json_object_get(field, "type"));
+
+		for (int i = 0; type && i < (int) lengthof(types); i++)
+			if (strcmp(type, types[i]) == 0)
+				return true;
+		if (have_vectors(json_object_get(field, "properties")))
+			return true;
+	}
+	return false;
 }
 
 /* The mapping may leave fields out of what is kept. */

@@ -161,6 +161,9 @@ cs_elastic_search_narrow(ElasticSession *session, const bool *needed)
 	}
 	appendStringInfoChar(&source, ']');
 	session->source = session->nleaves == 0 ? "false" : all ? "true" : source.data;
+	if (session->nleaves > 0 && session->has_vectors && session->hides_vectors)
+		session->source = psprintf("{\"exclude_vectors\":false%s%s}",
+								   all ? "" : ",\"includes\":", all ? "" : source.data);
 	session->leaves = cs_json_leaves_create(session->nleaves, names, kinds);
 	cs_elastic_filter_set(session);
 	base->nmembers = HIT_MEMBERS;

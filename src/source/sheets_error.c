@@ -9,7 +9,7 @@
 #include "source/service_words.h"
 
 static int code_of(int status, const char *name, const char *message);
-static const char *hint_of(const GsSession *session, int code, const char *name);
+static const char *hint_of(const GsSession *session, int code);
 
 bool
 cs_gs_may_pass(CsServiceSession *base pg_attribute_unused(), int status,
@@ -34,7 +34,7 @@ cs_gs_refuse(CsServiceSession *base, int status, const char *body)
 	message = cs_http_redact(base->http, message, (int) strlen(message), 1000);
 	name = name ? cs_http_redact(base->http, name, (int) strlen(name), 60) : "unknown";
 	code = code_of(status, name, message);
-	hint = hint_of(session, code, name);
+	hint = hint_of(session, code);
 	ereport(ERROR, (errcode(code), errmsg("refused by Google Sheets: %s", message),
 					errdetail("Its status is \"%s\", the HTTP status %d.", name, status),
 					hint ? errhint("%s", hint) : 0));
@@ -55,7 +55,7 @@ code_of(int status, const char *name, const char *message)
 }
 
 static const char *
-hint_of(const GsSession *session, int code, const char *name)
+hint_of(const GsSession *session, int code)
 {
 	const char *account = cs_google_auth_account(session->auth);
 
@@ -80,6 +80,6 @@ hint_of(const GsSession *session, int code, const char *name)
 		case ERRCODE_UNDEFINED_TABLE:
 			return "The object is the title of a tab, as it is written there.";
 		default:
-			return strcmp(name, "INTERNAL") == 0 ? "The fault is Google's; try again later." : NULL;
+			return code == ERRCODE_FDW_ERROR ? "The fault is Google's; try again later." : NULL;
 	}
 }

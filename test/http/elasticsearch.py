@@ -6,7 +6,7 @@ parameters and members of bodies, bodies that are no JSON, other content types, 
 large, points in time and cursors that are not open, sort keys that the version does not have.
 
 POST /_control takes JSON, whose members replace those of the state:
-  flavor "elasticsearch" | "opensearch", version, auth (accepted Authorization headers)
+  flavor "elasticsearch" | "opensearch", build ("default" | "serverless"), version, auth (accepted Authorization headers)
   indices  {name: {"mapping": {...}, "docs": [[id, text of _source], ...]}}
   aliases  {name: [indices]}, streams {name: [indices]}
   queries  {SQL: {"columns": [...], "rows": [text of a row, ...]}}
@@ -27,7 +27,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from fakehttp import alone
 
 FRESH = {
-    'flavor': 'elasticsearch', 'version': '8.19.0', 'auth': [], 'indices': {}, 'aliases': {},
+    'flavor': 'elasticsearch', 'build': 'default', 'version': '8.19.0', 'auth': [], 'indices': {}, 'aliases': {},
     'streams': {}, 'queries': {}, 'rules': [], 'pits': {}, 'cursors': {}, 'counts': {}, 'serial': 0,
     'closed': 0, 'used': {},
 }
@@ -58,6 +58,11 @@ def members(body, needed, optional=()):
 def duration(text):
     want(isinstance(text, str) and text[-1:] in 'smh' and text[:-1].isdigit(),
          f'failed to parse [{text}] as a time value')
+
+
+def hides_vectors():
+    """Documents come without them since 9.2, and in the cloud's own flavor."""
+    return not opensearch() and (version() >= (9, 2) or state['build'] == 'serverless')
 
 
 def opensearch():
@@ -251,7 +256,7 @@ def search(body):
     out = []
     for values, (name, ident, source) in hits[:body['size']]:
         out.append('{"_index":%s,"_id":%s,"_score":null,%s"sort":%s}' % (
-            json.dumps(name), json.dumps(ident), filtered(body['_source'], source),
+            json.dumps(name), json.dumps(ident), filtered(body['_source'], source, state['indices'][name]['mapping']),
             json.dumps(values)))
     state['serial'] += 1
     new = f'pit-{state["serial"]}=='
@@ -265,13 +270,23 @@ def search(body):
             % (new, counted, ','.join(out)))
 
 
-def filtered(wanted, source):
+def filtered(wanted, source, mapping):
     if wanted is False:
         return ''
+    hidden = hides_vectors()
+    if isinstance(wanted, dict):
+        want(hidden, 'Unknown key for a VALUE_BOOLEAN in [exclude_vectors].', kind='parsing_exception')
+        members(wanted, ('exclude_vectors',), ('includes',))
+        want(wanted['exclude_vectors'] is False, 'the test wants the vectors')
+        hidden, wanted = False, wanted.get('includes', True)
+    document = json.loads(source)
+    vectors = [k for k, v in mapping.get('properties', {}).items() if v.get('type') == 'dense_vector']
+    if hidden and any(name in document for name in vectors):
+        source = json.dumps({k: v for k, v in document.items() if k not in vectors})
+        document = json.loads(source)
     if wanted is True:
         return '"_source":' + source + ','
     want(isinstance(wanted, list) and wanted, '_source malformed')
-    document = json.loads(source)
     kept = {k: v for k, v in document.items()
             if any(w == k or w.startswith(k + '.') or k.startswith(w + '.') for w in wanted)}
     return '"_source":' + json.dumps(kept) + ','
@@ -370,7 +385,7 @@ def answer(method, path, query, body):
         return json.dumps({
             'name': 'n1', 'cluster_name': 'c',
             'version': {'number': state['version'],
-                        **({'distribution': 'opensearch'} if opensearch() else {'build_flavor': 'default'})},
+                        **({'distribution': 'opensearch'} if opensearch() else {'build_flavor': state['build']})},
             'tagline': 'The OpenSearch Project: https://opensearch.org/' if opensearch()
                        else 'You Know, for Search'})
     if method == 'GET' and parts[1:] == ['_mapping']:

@@ -49,6 +49,7 @@ test_documents();
 test_ahead();
 test_document_samples();
 test_types();
+test_vectors();
 test_bad_document();
 test_search_bodies();
 test_conditions();
@@ -378,6 +379,36 @@ sub test_types
 		my ($status, $out, $err) = $node->psql('postgres', 'SELECT f FROM bad');
 		like($err, $words, "$type of $text");
 	}
+	return;
+}
+
+# Since 9.2 documents come without their vectors, unless the request says otherwise; before, saying so is refused.
+sub test_vectors
+{
+	my %vector = (type => 'dense_vector', dims => 2);
+	my %indices = (indices => { vectors => {
+			mapping => { properties => { id => { type => 'long' }, v => \%vector } }, docs => [ [ 'x', '{"id":1,"v":[0.5,1]}' ] ] } });
+	my $all = '{"exclude_vectors":false}';
+	my $some = '{"exclude_vectors":false,"includes":["v"]}';
+	fresh(%indices);
+	$node->safe_psql('postgres', q{IMPORT FOREIGN SCHEMA public LIMIT TO (vectors) FROM SERVER es INTO public});
+	for my $case (
+		[ 'before 9.2', 'true', '["v"]', version => '9.1.4' ], [ 'of 9.2', $all, $some, version => '9.2.0' ],
+		[ 'of 10', $all, $some, version => '10.0.0' ], [ 'without a server', $all, $some, version => '8.11.0', build => 'serverless' ],
+		[ 'of OpenSearch', 'true', '["v"]', flavor => 'opensearch', version => '3.3.0' ],
+		[ 'that may be any', $all, $some, version => '9.2.0', rules => [ { path => '/', status => 403, body => '{"error":"no"}' } ] ])
+	{
+		my ($what, $whole, $part, %state) = @$case;
+		fresh(%indices, %state);
+		my @sent = searches_of(sub {
+			is($node->safe_psql('postgres', 'SELECT id, v FROM vectors'), '1|[0.5, 1]', "vectors $what");
+			is($node->safe_psql('postgres', 'SELECT v FROM vectors'), '[0.5, 1]', "vectors $what alone");
+		});
+		is_deeply([ map { $json->allow_nonref->encode($_->{_source}) } @sent ], [ $whole, $part ], "vectors $what: asked for");
+	}
+	fresh(%indices, rules => [ { path => '/', status => 403, body => '{"error":"no"}' } ]);
+	like(failure({ object => 'vectors' }), qr/0A000: .*exclude_vectors.*cluster privilege "monitor"/s, 'vectors of an old version that is not told');
+	fresh();
 	return;
 }
 

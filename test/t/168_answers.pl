@@ -83,6 +83,9 @@ sub bigquery_pages
 	is(rows('bq'), qq({"id": 1}\n{"id": 2}\n{"id": 3}), 'BigQuery: a total that is a number, a token that is empty');
 	$pages->('' => $page->([ 1, 2 ]));
 	refused('bq', qr/HV000: the source announced 3 rows and sent 2/, 'BigQuery: pages that end too early, without the total');
+	serve(post('/v2/projects/acme/queries', { jobComplete => JSON::PP::true, totalRows => 1, rows => [ { f => [ { v => '[2024-01-01, UNBOUNDED)' }, {}, { v => 2 }, { v => [ { v => undef }, { v => '1' } ] } ] } ],
+		schema => { fields => [ { rangeElementType => { type => 'DATE' } }, { name => 's' }, { name => 'i', type => 'INT64' }, { name => 'a', type => 'INTEGER', mode => 'REPEATED' } ] } }));
+	is(rows('bq'), '{"a": [null, 1], "i": 2, "s": null, "_field_1": "[2024-01-01,)"}', 'BigQuery: fields without types and names, a number, a cell without a value, a null in an array');
 	serve(post('/v2/projects/acme/queries', { %job, %schema, totalRows => '0', rows => undef }));
 	is(rows('bq'), '', 'BigQuery: null for no rows');
 	my $tables = '/v2/projects/acme/datasets/shop/tables';
