@@ -69,8 +69,7 @@ tds_type_number(int number, const char *name)
 	if (OidIsValid(tds_type(number, 1, 0, &typmod)))
 		return number;
 	for (int i = 0; i < (int) lengthof(type_names); i++)
-		if (strlen(type_names[i].name) == length &&
-			strncmp(type_names[i].name, name, length) == 0)
+		if (strlen(type_names[i].name) == length && strncmp(type_names[i].name, name, length) == 0)
 			return type_names[i].type;
 	return number;
 }
