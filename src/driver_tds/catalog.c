@@ -182,12 +182,17 @@ read_column(const CsSqlSession *session, const int *at, const char *type_name)
 {
 	TdsColumn *result = palloc0(sizeof(TdsColumn));
 	CsColumn *column = &result->column;
-	int type = tds_type_number(number_of(session, at[AT_TYPE]), type_name);
+	int number = number_of(session, at[AT_TYPE]);
+	int type = tds_type_number(number, type_name);
+	int precision = number_of(session, at[AT_PRECISION]);
+	int scale = number_of(session, at[AT_SCALE]);
 
 	column->name = text_of(session, at[AT_NAME]);
 	column->not_null = number_of(session, at[AT_NULLABLE]) == 0;
-	column->typid = tds_type(type, number_of(session, at[AT_PRECISION]),
-							 number_of(session, at[AT_SCALE]), &column->typmod);
+	column->typid = tds_type(type, precision, scale, &column->typmod);
+	/* of a decimal of no precision, such as an expression of a view, Babelfish says 38 and 38 */
+	if (type != number && column->typid == NUMERICOID && precision == 38 && scale == 38)
+		column->typmod = -1;
 	if (type == TDS_VARIANT && column->name)
 		column->expression = tds_variant_text(column->name);
 	/* only what is in UTF-16 or a code page can be compared with a text */

@@ -231,6 +231,7 @@ TABLES = {
                       [[1, True, 255, -32768, -2 ** 63, 0.5, 0.1, -10001, 123456, (D(2024, 2, 29), 1), (D(2024, 2, 29), 1439)]]),
     'empty': Table(ID_V, []),
     'two': Table(ID_V, [[1, 'one'], [2, None]]),
+    'twice': Table([number(), Column('v', 'numeric', 108, 17, 38, 38, tds.decimaln(14, 2))], [[1, 2100]]),
     'undescribed': Table(ID_V, [[1, 'one']], undescribed=True),
     'unnamed': Table([number(), number('', True)], [[1, 2]], undescribed=True),
     'odd ]name.x"': Table([number(), text('odd ]col"')], [[1, 'x']]),
