@@ -18,7 +18,8 @@ typedef struct LeafNode
 {
 	const char *name;
 	int len;
-	int leaf; /* or -1: there are more parts */
+	int leaf;  /* or -1: there are more parts */
+	bool bare; /* there may be more parts, too */
 	int nchildren;
 	int next; /* child that is expected next: documents are alike */
 	struct LeafNode **children;
@@ -48,7 +49,7 @@ struct CsJsonLeaves
 
 static void prepare_plain(CsJsonLeaves *leaves, char *const *names);
 static bool read_plain(CsJsonLeaves *leaves, const char *json, CsField *fields);
-static void add_name(LeafNode *node, const char *name, int leaf);
+static void add_name(LeafNode *node, const char *name, int leaf, bool bare);
 static LeafNode *find_child(LeafNode *node, const char *name, int len);
 static void walk_object(CsJsonLeaves *leaves, LeafNode *node, const char *json);
 static LeafNode *find_dotted(LeafNode *node, const char **name, int *len);
@@ -79,7 +80,7 @@ cs_json_leaves_create(int n, char *const *names, const CsLeafKind *kinds)
 	for (int i = 0; i < n; i++)
 	{
 		leaves->leaves[i].kind = kinds[i];
-		add_name(&leaves->root, names[i], i);
+		add_name(&leaves->root, names[i], i, kinds[i] == CS_LEAF_BARE);
 		leaves->plain = leaves->plain && strchr(names[i], '.') == NULL &&
 						(kinds[i] == CS_LEAF_VALUE || kinds[i] == CS_LEAF_POINT);
 	}
@@ -182,7 +183,7 @@ cs_json_element_next(const char **json, const char **value, int *value_len)
 }
 
 static void
-add_name(LeafNode *node, const char *name, int leaf)
+add_name(LeafNode *node, const char *name, int leaf, bool bare)
 {
 	const char *dot = strchr(name, '.');
 	int len = dot ? (int) (dot - name) : (int) strlen(name);
@@ -200,9 +201,12 @@ add_name(LeafNode *node, const char *name, int leaf)
 		node->children[node->nchildren++] = child;
 	}
 	if (dot)
-		add_name(child, dot + 1, leaf);
+		add_name(child, dot + 1, leaf, bare);
 	else
+	{
 		child->leaf = leaf;
+		child->bare = bare;
+	}
 }
 
 static LeafNode *
@@ -249,7 +253,7 @@ find_dotted(LeafNode *node, const char **name, int *len)
 {
 	const char *end = *name + *len;
 
-	while (*len > 0 && node && node->leaf < 0)
+	while (*len > 0 && node && (node->leaf < 0 || node->bare))
 	{
 		const char *dot = memchr(*name, '.', *len);
 		int part = dot ? (int) (dot - *name) : *len;
@@ -268,7 +272,7 @@ take_value(CsJsonLeaves *leaves, LeafNode *node, const char *rest, int rest_len,
 	const char *element;
 	int element_len;
 
-	if (node->leaf >= 0)
+	if (node->leaf >= 0 && !(node->bare && (*value == '{' || *value == '[')))
 		add_piece(&leaves->leaves[node->leaf], rest, rest_len, value, len);
 	else if (*value == '{')
 		walk_object(leaves, node, value);
@@ -277,7 +281,7 @@ take_value(CsJsonLeaves *leaves, LeafNode *node, const char *rest, int rest_len,
 			take_value(leaves, node, rest, rest_len, element, element_len);
 }
 
-/* A value more; what is left of its name makes it a member of an object. */
+/* A value more; what is left of its name makes it a member of an object.  Beside what is none, that is an element. */
 static void
 add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len)
 {
@@ -290,6 +294,12 @@ add_piece(Leaf *leaf, const char *rest, int rest_len, const char *value, int len
 		leaf->text = value;
 		leaf->len = len;
 		return;
+	}
+	if (rest_len > 0 && leaf->text && !is_null(leaf->text) && *leaf->text != '{')
+	{
+		value = psprintf("{\"%.*s\":%.*s}", rest_len, rest, len, value);
+		len = (int) strlen(value);
+		rest_len = 0;
 	}
 	if (rest_len > 0)
 	{
@@ -353,7 +363,7 @@ read_leaf(const CsJsonLeaves *leaves, int i, CsField *field)
 	field->kind = CS_VALUE_NULL;
 	field->text = NULL;
 	field->len = 0;
-	if (text && (leaf->kind == CS_LEAF_VALUE || leaf->kind == CS_LEAF_POINT))
+	if (text && leaf->kind <= CS_LEAF_POINT)
 		unwrap(&text, &len, leaf->kind == CS_LEAF_POINT);
 	if (text == NULL || is_null(text))
 		return true;

@@ -13,6 +13,7 @@
 typedef enum CsLeafKind
 {
 	CS_LEAF_VALUE, /* an array of one value is that value, one of none is null */
+	CS_LEAF_BARE,  /* the same; an object in its place holds other fields */
 	CS_LEAF_POINT, /* the same, but an array that begins with a number is one value */
 	CS_LEAF_JSON,  /* what stands there */
 	CS_LEAF_ARRAY  /* always an array, unless it is null */
@@ -20,7 +21,7 @@ typedef enum CsLeafKind
 
 typedef struct CsJsonLeaves CsJsonLeaves;
 
-/* For n fields of those names, none of which is inside of another; in CurrentMemoryContext. */
+/* For n fields of those names, none of which is inside of another that is not bare; in CurrentMemoryContext. */
 extern CsJsonLeaves *cs_json_leaves_create(int n, char *const *names, const CsLeafKind *kinds);
 
 /* Reads an object, which is known to be valid JSON in the server's encoding, into fields.  They may stand in its

@@ -24,6 +24,8 @@ typedef struct MappedField
 	char *formats;	  /* of a date; NULL: the default */
 	char *path;		  /* of an alias */
 	bool is_array;	  /* by option */
+	bool is_beside;	  /* of a.b: a is a value in the same index, which has no subobjects */
+	bool is_bare;	  /* of a: so it is */
 } MappedField;
 
 typedef struct MappedFields
@@ -48,6 +50,7 @@ static void collect(MappedFields *fields, const json_t *properties, const char *
 					const json_t *source, int depth);
 static void collect_field(MappedFields *fields, const char *name, const json_t *field,
 						  const json_t *source, int depth);
+static bool has_outer(const json_t *properties, const char *key);
 static bool have_vectors(const json_t *properties);
 static bool is_in_source(const json_t *source, const char *name);
 static bool matches_any(const json_t *patterns, const char *name);
@@ -108,7 +111,23 @@ collect(MappedFields *fields, const json_t *properties, const char *prefix, cons
 							   fields->session->index, MAX_DEPTH),
 						errhint("Name an object above them in option \"json_fields\".")));
 	json_object_foreach((json_t *) properties, key, field)
-		collect_field(fields, psprintf("%s%s", prefix, key), field, source, depth);
+	{
+		char *name = psprintf("%s%s", prefix, key);
+
+		collect_field(fields, name, field, source, depth);
+		if (has_outer(properties, key) && find_field(fields, name))
+			find_field(fields, name)->is_beside = true;
+	}
+}
+
+/* Only where objects are no fields, names have dots. */
+static bool
+has_outer(const json_t *properties, const char *key)
+{
+	for (const char *dot = strchr(key, '.'); dot; dot = strchr(dot + 1, '.'))
+		if (json_object_get(properties, pnstrdup(key, dot - key)))
+			return true;
+	return false;
 }
 
 static void
@@ -301,13 +320,14 @@ family(const char *type, int *width)
 	return FAMILY_OTHER;
 }
 
-/* What is an object here and a value there is taken as it is. */
+/* What is an object here and a value there is taken as it is; but both may be fields of one index. */
 static void
 drop_inner(MappedFields *fields)
 {
 	for (int i = 0; i < fields->n; i++)
 	{
 		MappedField *field = &fields->items[i];
+		int width;
 
 		for (const char *dot = strchr(field->name, '.'); dot; dot = strchr(dot + 1, '.'))
 		{
@@ -315,6 +335,11 @@ drop_inner(MappedFields *fields)
 
 			if (outer == NULL || strcmp(outer->type, "alias") == 0)
 				continue;
+			if ((field->is_beside || outer->is_bare) && family(outer->type, &width) != FAMILY_OTHER)
+			{
+				outer->is_bare = true;
+				continue;
+			}
 			outer->type = "conflict";
 			field->type = NULL;
 			break;
@@ -338,6 +363,7 @@ follow_aliases(MappedFields *fields)
 			continue;
 		field->formats = target->formats;
 		field->is_array = target->is_array;
+		field->is_bare = target->is_bare;
 	}
 }
 
@@ -368,6 +394,8 @@ set_columns(MappedFields *fields, bool several)
 								 &session->kinds[n]);
 		if (field->is_array)
 			session->kinds[n] = CS_LEAF_ARRAY;
+		else if (field->is_bare)
+			session->kinds[n] = CS_LEAF_BARE;
 		n++;
 	}
 	base->ncolumns = n;

@@ -569,6 +569,21 @@ sub test_mappings
 {"c": "text", "d": "2024-01-02T00:00:00+00:00", "f": 9007199254740993, "n": 1, "o": 1, "t": "a", "_id": "1", "_index": "x-1"}
 {"c": true, "d": "1970-01-20T17:22:44.645+00:00", "f": 0.5, "n": 9223372036854775807, "o": {"k": 1}, "t": "::1", "_id": "2", "_index": "x-2"}
 OUT
+	# Without subobjects a value may have others below its name, and objects are names with dots.
+	my %long = (type => 'long');
+	my %timed = (type => 'object', subobjects => JSON::PP::false, properties => { time => \%long, 'time.min' => \%long, 'time.max' => \%long });
+	my @forms = ('{"m.time":100,"m.time.min":10,"m.time.max":900}', '{"m":{"time.min":10,"time":100,"time.max":900}}',
+		'{"m":{"time":[100],"time.max":900,"time.min":10}}', '{"m":[{"time":100},{"time":{"min":10,"max":900}}]}', '{"m.time":[{"min":10},100,{"max":900}]}');
+	fresh(indices => { flat => { mapping => { properties => { m => \%timed } }, docs => [ map { [ $_, $forms[$_] ] } 0 .. $#forms ] } });
+	is(preview({ object => 'flat' }), join("\n", map { qq({"_id": "$_", "m.time": 100, "m.time.max": 900, "m.time.min": 10}) } 0 .. $#forms), 'values below the name of a value');
+	fresh(indices => {
+		'y-1' => { mapping => { properties => { o => \%long } }, docs => [ [ '1', '{"o":1}' ] ] },
+		'y-2' => { mapping => { properties => { o => { properties => { k => \%long, l => \%long } } } }, docs => [ [ '2', '{"o":[1,2],"o.k":3,"o.l":4}' ], [ '3', '{"o":5,"o.k":6}' ] ] } });
+	is(preview({ object => 'y-*' }), <<'OUT' =~ s/\n\z//r, 'a value and members of one name');
+{"o": 1, "_id": "1", "_index": "y-1"}
+{"o": [1, 2, {"k": 3}, {"l": 4}], "_id": "2", "_index": "y-2"}
+{"o": [5, {"k": 6}], "_id": "3", "_index": "y-2"}
+OUT
 	fresh(indices => { off => { mapping => { _source => { enabled => JSON::PP::false }, properties => {} }, docs => [] } });
 	like(failure({ object => 'off' }), qr/0A000: index "off" does not keep its documents/, 'an index without documents');
 	return;
