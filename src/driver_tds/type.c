@@ -64,10 +64,11 @@ int
 tds_type_number(int number, const char *name)
 {
 	int32 typmod;
-	size_t length = name ? strcspn(name, "(") : 0;
+	size_t length;
 
-	if (OidIsValid(tds_type(number, 1, 0, &typmod)))
+	if (name == NULL || OidIsValid(tds_type(number, 1, 0, &typmod)))
 		return number;
+	length = strcspn(name, "(");
 	for (int i = 0; i < (int) lengthof(type_names); i++)
 		if (strlen(type_names[i].name) == length && strncmp(type_names[i].name, name, length) == 0)
 			return type_names[i].type;
