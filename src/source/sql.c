@@ -325,6 +325,8 @@ report_steps(CsCheck *check, const CsSqlLogin *login, const CsSqlSession *sessio
 			what = login->address ? login->address : "a Unix-domain socket";
 		else if (step == CS_SQL_TLS && session)
 			what = session->tls ? session->tls : "not used";
+		else if (step == CS_SQL_TLS)
+			what = "ok, where it is used"; /* a login that was refused does not say */
 		cs_check_step(check, names[step], true, pstrdup(what));
 	}
 	cs_check_step(check, names[login->step], ok, detail);
