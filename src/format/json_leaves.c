@@ -363,7 +363,7 @@ read_leaf(const CsJsonLeaves *leaves, int i, CsField *field)
 	field->kind = CS_VALUE_NULL;
 	field->text = NULL;
 	field->len = 0;
-	if (text && leaf->kind <= CS_LEAF_POINT)
+	if (text && leaf->kind != CS_LEAF_JSON && leaf->kind != CS_LEAF_ARRAY)
 		unwrap(&text, &len, leaf->kind == CS_LEAF_POINT);
 	if (text == NULL || is_null(text))
 		return true;

@@ -13,10 +13,10 @@
 typedef enum CsLeafKind
 {
 	CS_LEAF_VALUE, /* an array of one value is that value, one of none is null */
-	CS_LEAF_BARE,  /* the same; an object in its place holds other fields */
 	CS_LEAF_POINT, /* the same, but an array that begins with a number is one value */
 	CS_LEAF_JSON,  /* what stands there */
-	CS_LEAF_ARRAY  /* always an array, unless it is null */
+	CS_LEAF_ARRAY, /* always an array, unless it is null */
+	CS_LEAF_BARE   /* a value; an object in its place holds other fields */
 } CsLeafKind;
 
 typedef struct CsJsonLeaves CsJsonLeaves;
