@@ -106,20 +106,15 @@ add_parent(const CsSync *sync, const CsSync *parent)
 static void
 refuse_cycle(const CsSync *sync, const CsSync *parent)
 {
-	CsCatalogAccess access;
 	CsArgs args = { 0 };
-	bool is_cycle;
 
-	cs_catalog_begin(&access);
 	cs_args_add_int8(&args, parent->sync_id);
 	cs_args_add_int8(&args, sync->sync_id);
-	is_cycle = cs_catalog_execute_latest("WITH RECURSIVE above AS (SELECT $1 AS sync_id UNION "
-										 "SELECT p.parent_id FROM above a "
-										 "JOIN censync.sync_parent p ON p.sync_id = a.sync_id) "
-										 "SELECT FROM above WHERE sync_id = $2",
-										 &args) > 0;
-	cs_catalog_end(&access);
-	if (is_cycle)
+	if (cs_catalog_hits("WITH RECURSIVE above AS (SELECT $1 AS sync_id UNION "
+						"SELECT p.parent_id FROM above a "
+						"JOIN censync.sync_parent p ON p.sync_id = a.sync_id) "
+						"SELECT FROM above WHERE sync_id = $2",
+						&args))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 						parent->sync_id == sync->sync_id
 							? errmsg("sync \"%s\" can't run after itself", sync->name)

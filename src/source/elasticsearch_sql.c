@@ -178,6 +178,7 @@ refuse_partial(const ElasticSession *session)
 {
 	static const char *const words[] = { "join", "union", "minus", "exists" };
 	const char *query = session->base.spec->query;
+	bool reads_more = has_subquery(query);
 
 	if (find_word(query, "having"))
 		ereport(
@@ -188,13 +189,13 @@ refuse_partial(const ElasticSession *session)
 					   session->major < 3 ? GROUPS_OF_2 : GROUPS_OF_3),
 			 errhint("Read the groups, and choose among them with a foreign table.")));
 	for (int i = 0; i < (int) lengthof(words); i++)
-		if (find_word(query, words[i]) || has_subquery(query))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("a query of OpenSearch may have neither JOIN, UNION, MINUS, EXISTS "
-							"nor IN with a query"),
-					 errdetail("It answers with the first 200 rows of them, without telling."),
-					 errhint("Read each index with a foreign table, and join them here.")));
+		reads_more |= find_word(query, words[i]) != NULL;
+	if (reads_more)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a query of OpenSearch may have neither JOIN, UNION, MINUS, EXISTS "
+							   "nor IN with a query"),
+						errdetail("It answers with the first 200 rows of them, without telling."),
+						errhint("Read each index with a foreign table, and join them here.")));
 }
 
 /* IN (SELECT ...), which becomes a join there. */
